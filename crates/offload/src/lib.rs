@@ -1,0 +1,1 @@
+mod request; pub use request::*;
