@@ -1,1 +1,3 @@
-//! wip
+//! A simulated crypto accelerator.
+
+pub mod compute;

@@ -1,0 +1,72 @@
+//! How a thread's pool of jobs is set up.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use crate::sys::StackSource;
+
+/// The settings of a thread's pool, for [`init_thread`](crate::init_thread).
+///
+/// ```
+/// use async_core::PoolConfig;
+///
+/// let config = PoolConfig {
+///     max_jobs: 1000.try_into().ok(),
+///     init_jobs: 16,
+///     ..PoolConfig::default()
+/// };
+/// async_core::init_thread(&config)?;
+/// # Ok::<(), async_core::InitError>(())
+/// ```
+#[derive(Clone)]
+pub struct PoolConfig {
+    /// The bound on jobs, in use and idle together; `None` for no bound. Default: `None`.
+    pub max_jobs: Option<NonZeroUsize>,
+    /// How many idle jobs to make at once. Default: 0.
+    pub init_jobs: usize,
+    /// The size of a job's stack in bytes, control block included, guard page not; rounded up to
+    /// whole pages. Only pages that are touched use memory.
+    ///
+    /// Default: 64 KiB, or 256 KiB with debug assertions. (OpenSSL's is 32 KiB without a guard
+    /// page. A TLS handshake in Rust was measured at 13 to 20 KiB in release builds and 46 to
+    /// 74 KiB in debug builds, and a panic with a backtrace at 22 KiB on top.)
+    pub stack_bytes: usize,
+    /// Whether a stack is wiped each time its job has finished, for jobs that handle secrets.
+    /// Costs a system call and a page fault per job, about 2 µs. Default: no.
+    pub wipe_stacks: bool,
+    /// Where stacks come from; `None` for the built-in one, which maps them with a guard page
+    /// below each. Default: `None`.
+    pub stack_source: Option<Arc<dyn StackSource>>,
+}
+
+impl PoolConfig {
+    /// The smallest stack that is accepted, in bytes: room for a few calls, not for crypto.
+    pub const MIN_STACK_BYTES: usize = 8 * 1024;
+    /// The largest stack that is accepted, in bytes: 1 GiB.
+    pub const MAX_STACK_BYTES: usize = 1 << 30;
+}
+
+impl Default for PoolConfig {
+    fn default() -> PoolConfig {
+        PoolConfig {
+            max_jobs: None,
+            init_jobs: 0,
+            stack_bytes: if cfg!(debug_assertions) { 256 } else { 64 } * 1024,
+            wipe_stacks: false,
+            stack_source: None,
+        }
+    }
+}
+
+impl fmt::Debug for PoolConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolConfig")
+            .field("max_jobs", &self.max_jobs)
+            .field("init_jobs", &self.init_jobs)
+            .field("stack_bytes", &self.stack_bytes)
+            .field("wipe_stacks", &self.wipe_stacks)
+            .field("stack_source", &self.stack_source.as_ref().map(|_| ".."))
+            .finish()
+    }
+}

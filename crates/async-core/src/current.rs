@@ -1,0 +1,106 @@
+//! What code can ask about the job it runs in.
+
+use std::fmt;
+
+use waitctx::WaitCtx;
+
+use crate::job::JobId;
+use crate::sys;
+
+/// The job that is running on this thread, if any: the test for "may I pause?".
+///
+/// It is there also while pausing is blocked, as in OpenSSL.
+#[must_use]
+#[doc(alias = "ASYNC_get_current_job")]
+pub fn current_job() -> Option<CurrentJob> {
+    sys::current().map(CurrentJob)
+}
+
+/// The running job, seen from inside. Good until that job finishes, in that job only.
+///
+/// Neither `Send` nor `Sync`, as [`Job`](crate::Job).
+#[derive(Clone, Copy)]
+pub struct CurrentJob(sys::Current);
+
+impl CurrentJob {
+    /// The job's number.
+    #[must_use]
+    pub fn id(&self) -> JobId {
+        self.0.id()
+    }
+
+    /// The context the job was started with.
+    ///
+    /// # Panics
+    ///
+    /// If this job is not the one that is running: it finished, or another runs now.
+    #[must_use]
+    #[doc(alias = "ASYNC_get_wait_ctx")]
+    pub fn wait_ctx(&self) -> WaitCtx {
+        self.with_wait_ctx(WaitCtx::clone)
+    }
+
+    /// The same for a look only, which saves counting the reference.
+    ///
+    /// # Panics
+    ///
+    /// As for [`wait_ctx`](CurrentJob::wait_ctx).
+    #[inline]
+    pub fn with_wait_ctx<T>(&self, look: impl FnOnce(&WaitCtx) -> T) -> T {
+        self.0.with_wait_ctx(look)
+    }
+
+    /// Whether the job is being cancelled.
+    ///
+    /// # Panics
+    ///
+    /// As for [`wait_ctx`](CurrentJob::wait_ctx).
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
+impl fmt::Debug for CurrentJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CurrentJob({})", self.id())
+    }
+}
+
+/// Keeps the running job from pausing until the guard is dropped: [`pause_job`](crate::pause_job)
+/// then says [`Pause::Blocked`](crate::Pause::Blocked). For code that holds a lock that another
+/// job of this thread may want. Nests. Outside a job it does nothing.
+///
+/// The count is the job's and ends with it, so that a forgotten guard blocks no later job. (In
+/// OpenSSL it is the thread's, and does.)
+#[must_use = "pausing is blocked only while the guard lives"]
+#[doc(alias = "ASYNC_block_pause")]
+pub fn block_pause() -> BlockGuard {
+    let job = sys::current();
+    if let Some(job) = &job {
+        job.block();
+    }
+    BlockGuard(job)
+}
+
+/// Pausing is blocked while this lives; see [`block_pause`].
+#[must_use = "pausing is blocked only while the guard lives"]
+pub struct BlockGuard(Option<sys::Current>);
+
+impl Drop for BlockGuard {
+    #[doc(alias = "ASYNC_unblock_pause")]
+    fn drop(&mut self) {
+        if let Some(job) = &self.0 {
+            job.unblock();
+        }
+    }
+}
+
+impl fmt::Debug for BlockGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(job) => write!(f, "BlockGuard({})", job.id()),
+            None => f.write_str("BlockGuard(no job)"),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Each thread's pool of jobs, from outside.
+
+use std::num::NonZeroUsize;
+
+use crate::config::PoolConfig;
+use crate::error::{InitError, InsideJob};
+use crate::sys;
+
+/// Sets up this thread's pool, or sets it up anew.
+///
+/// Without it the first job makes a pool of the default settings. A second call changes the
+/// settings: bounds take effect at once; where stacks have to be others, idle jobs are freed, and
+/// jobs in use finish on the stack they have and still count against the bound.
+///
+/// # Errors
+///
+/// [`InitError`]. After [`InitError::Stack`] the pool is set up with fewer jobs made up front
+/// (where OpenSSL reports a success); after any other error nothing has changed.
+#[doc(alias = "ASYNC_init_thread")]
+pub fn init_thread(config: &PoolConfig) -> Result<(), InitError> {
+    let max_jobs = config.max_jobs.map_or(usize::MAX, NonZeroUsize::get);
+    if config.init_jobs > max_jobs {
+        return Err(InitError::InvalidPoolSize {
+            init_jobs: config.init_jobs,
+            max_jobs,
+        });
+    }
+    let (min, max) = (PoolConfig::MIN_STACK_BYTES, PoolConfig::MAX_STACK_BYTES);
+    if !(min..=max).contains(&config.stack_bytes) {
+        return Err(InitError::InvalidStackSize {
+            stack_bytes: config.stack_bytes,
+            min,
+            max,
+        });
+    }
+    sys::init_thread(config)
+}
+
+/// Frees this thread's idle jobs and forgets its settings. Says how many of its jobs are still
+/// paused: they stay whole, and are freed as they finish. (In OpenSSL they are leaked, and
+/// resuming one is undefined.)
+///
+/// A thread that ends does this by itself. Safe with nothing to clean up, and twice.
+///
+/// # Errors
+///
+/// [`InsideJob`] inside a job, with nothing changed.
+#[doc(alias = "ASYNC_cleanup_thread")]
+pub fn cleanup_thread() -> Result<usize, InsideJob> {
+    sys::cleanup_thread()
+}
+
+/// How the stacks of a pool are guarded against overflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Guard {
+    /// By guard pages in the page table (`MADV_GUARD_INSTALL`, Linux 6.13): any number of jobs.
+    Advised,
+    /// By pages without access rights (`mprotect`): at most about 32,700 jobs per process at
+    /// Linux's default `vm.max_map_count`, two mappings each.
+    Protected,
+    /// However the [`StackSource`](crate::StackSource) does it, or not at all.
+    Source,
+}
+
+/// What a thread's pool holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// The bound, if any.
+    pub max_jobs: Option<NonZeroUsize>,
+    /// Jobs that are running or paused, forgotten ones included.
+    pub in_use: usize,
+    /// Jobs that wait to be started.
+    pub idle: usize,
+    /// Jobs started on this thread so far.
+    pub started: u64,
+    /// The size of a stack in bytes, control block included, guard page not.
+    pub stack_bytes: usize,
+    /// How stacks are guarded. `None` before the first stack was made.
+    pub guard: Option<Guard>,
+}
+
+/// What this thread's pool holds, or `None` if it has none yet.
+#[must_use]
+pub fn pool_stats() -> Option<PoolStats> {
+    sys::pool_stats()
+}
+
+/// How many jobs of this process were still paused when their thread ended. Their stacks, and
+/// everything on them, stay for ever.
+#[must_use]
+pub fn leaked_jobs() -> u64 {
+    sys::leaked_jobs()
+}

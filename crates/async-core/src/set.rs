@@ -1,0 +1,451 @@
+//! Many jobs, run to their ends by one thread: what most programs want.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use waitctx::{FdPoller, PollerError};
+use waitctx::{ReadyQueue, WaitCtx};
+
+use crate::error::StartError;
+use crate::job::{Job, JobOutcome, start_job};
+
+/// How a [`JobSet`] is told which of its jobs can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WakeBy {
+    /// Engines queue the job and wake the parked thread, if it sleeps. The cheapest, and the one
+    /// to take unless an event loop must watch something else too.
+    Callback,
+    /// The same with an eventfd in place of parking: one descriptor for the whole set.
+    SharedFd,
+    /// An eventfd per job, watched with epoll: what most OpenSSL programs do. A descriptor per
+    /// job.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    Fd,
+    /// Nobody tells: every job is resumed in turn, to look for itself.
+    Polling,
+}
+
+/// Runs many jobs to their ends, on one thread, at most `limit` at once.
+///
+/// Each job gets a wait context of the set's, which is used again for the next job.
+///
+/// ```
+/// use async_core::{JobSet, WakeBy, current_job, pause_job};
+/// use waitctx::Status;
+///
+/// let mut set = JobSet::new(8, WakeBy::Callback)?;
+/// let mut sum = 0;
+/// let jobs = (1..=100).map(|n| {
+///     move || {
+///         // Hand the work to another thread, pause, and take the answer.
+///         let (send, answer) = std::sync::mpsc::channel();
+///         let ctx = current_job().expect("we are in a job").wait_ctx();
+///         let notifier = ctx.notifier().expect("no fd is needed");
+///         std::thread::spawn(move || {
+///             send.send(n * n).expect("the job waits");
+///             notifier.notify(Status::Ok)
+///         });
+///         loop {
+///             if let Ok(square) = answer.try_recv() {
+///                 return square;
+///             }
+///             pause_job().expect("nobody cancels");
+///         }
+///     }
+/// });
+/// set.run(jobs, |_index, square| sum += square)?;
+/// assert_eq!(sum, 338_350);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Dropping it cancels the jobs that are in it. Bound to its thread, as its jobs are.
+pub struct JobSet<R> {
+    source: Source,
+    slots: Vec<Slot<R>>,
+    /// Indices of `slots` without a job; the last one freed is the next one used.
+    free: Vec<usize>,
+    limit: usize,
+    /// Slots to resume. Kept between turns, so that a job's panic loses none of them.
+    ready: VecDeque<u64>,
+    tokens: Vec<u64>,
+    watch_error: Option<JobSetError>,
+    stats: SetStats,
+}
+
+struct Slot<R> {
+    ctx: WaitCtx,
+    key: u64,
+    job: Option<Job<R>>,
+}
+
+enum Source {
+    Queue(ReadyQueue),
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    Fds(FdPoller),
+    Polling,
+}
+
+/// What a [`JobSet`] has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SetStats {
+    /// Jobs started.
+    pub started: u64,
+    /// Jobs that returned.
+    pub finished: u64,
+    /// Times that a job paused.
+    pub pauses: u64,
+    /// Times that a job was resumed.
+    pub resumes: u64,
+    /// Times that the thread was woken: writes to the shared fd, wakes of the parked thread, or
+    /// fds reported readable. 0 when polling.
+    pub wakes: u64,
+    /// The most jobs that were in the set at once.
+    pub in_flight_max: usize,
+}
+
+/// Why a set could not go on. The jobs stay in it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobSetError {
+    /// Waiting failed.
+    #[error("waiting for jobs failed: {0}")]
+    Wait(#[from] io::Error),
+    /// A job's wait fds could not be watched. The job is looked after by resuming it at each turn.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[error("a job's wait fd cannot be watched: {0}")]
+    Watch(#[from] PollerError),
+}
+
+/// Why [`JobSet::run`] stopped early. The jobs that were started stay in the set.
+#[non_exhaustive]
+pub enum RunError<F> {
+    /// No job is left in the set, and yet the next one could not be started. It comes back.
+    Start(StartError<F>),
+    /// See [`JobSetError`].
+    Set(JobSetError),
+}
+
+impl<F> fmt::Debug for RunError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Start(e) => f.debug_tuple("Start").field(e).finish(),
+            RunError::Set(e) => f.debug_tuple("Set").field(e).finish(),
+        }
+    }
+}
+
+impl<F> fmt::Display for RunError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Start(e) => e.fmt(f),
+            RunError::Set(e) => e.fmt(f),
+        }
+    }
+}
+
+impl<F> std::error::Error for RunError<F> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            RunError::Start(e) => std::error::Error::source(e),
+            RunError::Set(e) => Some(e),
+        }
+    }
+}
+
+impl<R: 'static> JobSet<R> {
+    /// An empty set for at most `limit` jobs at once; a limit of 0 is taken as 1.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` and its like, for the ways that need a descriptor of the set's own.
+    pub fn new(limit: usize, wake: WakeBy) -> io::Result<JobSet<R>> {
+        let source = match wake {
+            WakeBy::Callback => Source::Queue(ReadyQueue::new()),
+            WakeBy::SharedFd => Source::Queue(ReadyQueue::with_fd()?),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            WakeBy::Fd => Source::Fds(FdPoller::new()?),
+            WakeBy::Polling => Source::Polling,
+        };
+        Ok(JobSet {
+            source,
+            slots: Vec::new(),
+            free: Vec::new(),
+            limit: limit.max(1),
+            ready: VecDeque::new(),
+            tokens: Vec::new(),
+            watch_error: None,
+            stats: SetStats::default(),
+        })
+    }
+
+    /// How many jobs are paused in the set.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Whether no job is in the set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.in_flight() == 0
+    }
+
+    /// Whether another job may be started.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.in_flight() < self.limit
+    }
+
+    /// What the set has done so far.
+    #[must_use]
+    pub fn stats(&self) -> SetStats {
+        let mut stats = self.stats;
+        if let Source::Queue(queue) = &self.source {
+            stats.wakes = queue.wakes();
+        }
+        stats
+    }
+
+    /// Starts a job. `Some` if it finished at once; otherwise [`turn`](JobSet::turn) hands its
+    /// result over, with `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::NoJobs`] when the set, or the thread's pool, is at its bound: let a turn
+    /// pass and try again. Else as for [`start_job`].
+    ///
+    /// # Panics
+    ///
+    /// If the job panics before it pauses, with its panic. The set is as it was.
+    pub fn start<F>(&mut self, key: u64, closure: F) -> Result<Option<R>, StartError<F>>
+    where
+        F: FnOnce() -> R + 'static,
+    {
+        if !self.has_room() {
+            return Err(StartError::NoJobs(closure));
+        }
+        let at = match self.free.last() {
+            Some(&at) => at,
+            None => self.add_slot(),
+        };
+        self.stats.started += 1;
+        match start_job(&self.slots[at].ctx, closure) {
+            Ok(JobOutcome::Finished(result)) => {
+                self.stats.finished += 1;
+                Ok(Some(result))
+            }
+            Ok(JobOutcome::Paused(job)) => {
+                self.free.pop();
+                self.slots[at].key = key;
+                self.paused(at, job);
+                self.stats.in_flight_max = self.stats.in_flight_max.max(self.in_flight());
+                Ok(None)
+            }
+            Err(e) => {
+                self.stats.started -= 1;
+                Err(e)
+            }
+        }
+    }
+
+    /// Makes a slot without a job.
+    fn add_slot(&mut self) -> usize {
+        let at = self.slots.len();
+        let ctx = WaitCtx::new();
+        match &self.source {
+            Source::Queue(queue) => queue.attach(&ctx, at as u64),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Source::Fds(_) => {}
+            // Nothing was kept in a new context, so there is nothing that could fail to be told.
+            Source::Polling => drop(ctx.set_silent(true)),
+        }
+        self.slots.push(Slot {
+            ctx,
+            key: 0,
+            job: None,
+        });
+        self.free.push(at);
+        at
+    }
+
+    /// Waits until some job can go on, or until `timeout` has passed, and resumes those that can.
+    /// Hands the result of each that finishes to `each`, with its key. Says how many were
+    /// resumed: 0 after the time-out, or with no job in the set.
+    ///
+    /// # Errors
+    ///
+    /// [`JobSetError`]; the jobs stay in the set, and the next turn goes on.
+    ///
+    /// # Panics
+    ///
+    /// If a job panics, with its panic; that job is gone, and the next turn goes on with the
+    /// others. If `each` panics.
+    pub fn turn(
+        &mut self,
+        timeout: Option<Duration>,
+        mut each: impl FnMut(u64, R),
+    ) -> Result<usize, JobSetError> {
+        if let Some(error) = self.watch_error.take() {
+            return Err(error);
+        }
+        if self.is_empty() {
+            return Ok(0);
+        }
+        if self.ready.is_empty() {
+            self.wait(timeout)?;
+        }
+        let mut resumed = 0;
+        let mut finished = 0;
+        while let Some(token) = self.ready.pop_front() {
+            resumed += usize::from(self.resume(token, &mut |key, result| {
+                finished += 1;
+                each(key, result);
+            }));
+        }
+        if finished == 0 && matches!(self.source, Source::Polling) {
+            // Whoever we wait for may want this processor.
+            std::thread::yield_now();
+        }
+        Ok(resumed)
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> Result<(), JobSetError> {
+        match &mut self.source {
+            Source::Queue(queue) => {
+                queue.wait(&mut self.tokens, timeout)?;
+            }
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Source::Fds(poller) => {
+                self.stats.wakes += poller.wait(&mut self.tokens, timeout)? as u64;
+            }
+            Source::Polling => {
+                let busy = self
+                    .slots
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, s)| s.job.is_some());
+                self.tokens.extend(busy.map(|(at, _)| at as u64));
+            }
+        }
+        self.ready.extend(self.tokens.drain(..));
+        Ok(())
+    }
+
+    /// Resumes the job in slot `token`, if there is one: a wake may come late.
+    fn resume(&mut self, token: u64, each: &mut impl FnMut(u64, R)) -> bool {
+        let at = token as usize; // one of our own tokens, an index
+        let Some(job) = self.slots[at].job.take() else {
+            return false;
+        };
+        // Free now: if the job panics, its slot is in order.
+        self.free.push(at);
+        self.stats.resumes += 1;
+        match job.resume() {
+            JobOutcome::Finished(result) => {
+                self.stats.finished += 1;
+                each(self.slots[at].key, result);
+            }
+            JobOutcome::Paused(job) => {
+                self.free.pop();
+                self.paused(at, job);
+            }
+        }
+        true
+    }
+
+    fn paused(&mut self, at: usize, job: Job<R>) {
+        self.stats.pauses += 1;
+        let slot = &mut self.slots[at];
+        slot.job = Some(job);
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Source::Fds(poller) = &mut self.source
+            && let Err(error) = poller.follow(&slot.ctx, at as u64)
+        {
+            self.watch_error = Some(error.into());
+            self.ready.push_back(at as u64);
+        }
+    }
+
+    /// Runs `jobs` to their ends, at most the set's limit at once, and hands each result to
+    /// `each` with the job's index. Jobs that were in the set before are run too, under their
+    /// own keys.
+    ///
+    /// When the thread's pool is at its bound the next job waits until another has finished.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]; jobs that were started stay in the set.
+    ///
+    /// # Panics
+    ///
+    /// As for [`turn`](JobSet::turn).
+    pub fn run<F>(
+        &mut self,
+        jobs: impl IntoIterator<Item = F>,
+        mut each: impl FnMut(u64, R),
+    ) -> Result<(), RunError<F>>
+    where
+        F: FnOnce() -> R + 'static,
+    {
+        let mut jobs = (0..).zip(jobs);
+        let mut next = jobs.next();
+        loop {
+            while self.has_room()
+                && let Some((key, closure)) = next.take()
+            {
+                match self.start(key, closure) {
+                    Ok(result) => {
+                        if let Some(result) = result {
+                            each(key, result);
+                        }
+                        next = jobs.next();
+                    }
+                    // Whatever is short now may be there when a job has finished.
+                    Err(StartError::NoJobs(f) | StartError::Stack { closure: f, .. })
+                        if !self.is_empty() =>
+                    {
+                        next = Some((key, f));
+                        break;
+                    }
+                    Err(error) => return Err(RunError::Start(error)),
+                }
+            }
+            if self.is_empty() && next.is_none() {
+                return Ok(());
+            }
+            self.turn(None, &mut each).map_err(RunError::Set)?;
+        }
+    }
+
+    /// Cancels every job of the set and hands over what they return.
+    ///
+    /// # Panics
+    ///
+    /// If a job panics, with its panic; the others stay in the set.
+    pub fn cancel_all(&mut self, mut each: impl FnMut(u64, R)) {
+        self.ready.clear();
+        for at in 0..self.slots.len() {
+            if let Some(job) = self.slots[at].job.take() {
+                self.free.push(at);
+                let result = job.cancel();
+                self.stats.finished += 1;
+                each(self.slots[at].key, result);
+            }
+        }
+    }
+}
+
+impl<R> fmt::Debug for JobSet<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobSet")
+            .field("limit", &self.limit)
+            .field("in_flight", &(self.slots.len() - self.free.len()))
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}

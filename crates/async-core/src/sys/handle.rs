@@ -1,0 +1,264 @@
+//! The operations on jobs, with handles that make them safe to call.
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use waitctx::WaitCtx;
+
+use super::control::Control;
+use super::home::{Home, TakeError};
+use super::thread::{self, Thread};
+use crate::error::Cancelled;
+use crate::job::{JobId, Pause};
+use crate::state::State;
+
+/// A paused job: the only handle to it. Without one, nobody resumes it and its slot stays as it is.
+///
+/// Neither `Send` nor `Sync`, by its pointers. `R` is the type of the job's result, which
+/// only `start` and this handle know.
+pub(crate) struct Paused<R> {
+    /// Of a job in state Paused, and good until this handle is used up: invariant 2.
+    control: NonNull<Control>,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<R> Paused<R> {
+    pub(crate) fn id(&self) -> JobId {
+        // SAFETY: a paused job's slot is alive.
+        JobId(unsafe { self.control.as_ref() }.id.get())
+    }
+
+    pub(crate) fn wait_ctx(&self) -> &WaitCtx {
+        // SAFETY: a paused job's slot is alive.
+        let slot = unsafe { self.control.as_ref() };
+        // SAFETY: the job is paused, and cannot be resumed while its handle is borrowed.
+        unsafe { slot.ctx() }
+    }
+}
+
+/// How far a job has come.
+pub(crate) enum Step<R> {
+    Paused(Paused<R>),
+    Finished(std::thread::Result<R>),
+}
+
+/// Starts a job, and hands the closure back if there is no slot for it.
+#[inline(always)]
+pub(crate) fn start<F, R>(ctx: &WaitCtx, closure: F) -> Result<Step<R>, (F, TakeError)>
+where
+    F: FnOnce() -> R + 'static,
+    R: 'static,
+{
+    thread::with(|thread| {
+        let control = match thread.take() {
+            Ok(control) => control,
+            Err(error) => return Err((closure, error)),
+        };
+        // SAFETY: it was just taken, so it is alive until it is given back.
+        let slot = unsafe { control.as_ref() };
+        // SAFETY: a slot that was taken is idle. `ctx` is borrowed until this function returns;
+        // if the job is not over by then, `keep_ctx` has been called.
+        unsafe { slot.load(ctx, closure) };
+        // SAFETY: `load` has set what it runs.
+        unsafe { run(thread, slot) };
+        if slot.state.get() == State::Paused {
+            slot.keep_ctx();
+        }
+        // SAFETY: the job was started with a closure that returns an R, and has no handle yet.
+        Ok(unsafe { step(thread, control) })
+    })
+}
+
+/// Goes on behind the pause.
+#[inline(always)]
+pub(crate) fn resume<R>(paused: Paused<R>) -> Step<R> {
+    thread::with(|thread| {
+        // SAFETY: a paused job's slot is alive.
+        let slot = unsafe { paused.control.as_ref() };
+        // SAFETY: the handle says that it is paused.
+        unsafe { run(thread, slot) };
+        // SAFETY: the handle, which is used up, says that its result is an R.
+        unsafe { step(thread, paused.control) }
+    })
+}
+
+/// Marks the job cancelled and runs it to its end.
+pub(crate) fn cancel<R>(paused: Paused<R>) -> std::thread::Result<R> {
+    // SAFETY: a paused job's slot is alive.
+    unsafe { paused.control.as_ref() }.cancelled.set(true);
+    match resume(paused) {
+        Step::Finished(result) => result,
+        Step::Paused(_) => unreachable!("a cancelled job does not pause"),
+    }
+}
+
+/// Leaves the job paused for ever.
+pub(crate) fn leak<R>(paused: Paused<R>) {
+    // Already counted when its thread began to end: see `Thread::exit`.
+    let Paused { .. } = paused;
+}
+
+/// Switches into a job, as the running one.
+///
+/// # Safety
+///
+/// The job is loaded or paused, on this thread.
+#[inline(always)]
+unsafe fn run(thread: &Thread, slot: &Control) {
+    let outer = thread.current.replace(slot);
+    slot.outer.set(outer);
+    // SAFETY: the caller's; and it is current now.
+    unsafe { slot.switch_in() };
+    thread.current.set(outer);
+}
+
+/// Looks how far a job has come; if to its end, takes its result and gives its slot back.
+///
+/// # Safety
+///
+/// The job was switched in and out again just now, has no handle, and its result is an `R`.
+#[inline(always)]
+unsafe fn step<R>(thread: &Thread, control: NonNull<Control>) -> Step<R> {
+    // SAFETY: not given back yet, so alive.
+    let slot = unsafe { control.as_ref() };
+    if slot.state.get() == State::Paused {
+        return Step::Paused(Paused {
+            control,
+            result: PhantomData,
+        });
+    }
+    debug_assert_eq!(slot.state.get(), State::Finished);
+    // SAFETY: a finished job's store holds its result, put there as exactly this type.
+    let result = unsafe { slot.store.take::<std::thread::Result<R>>() };
+    let ctx = slot.forget_ctx();
+    // SAFETY: the job has ended, its result was taken, and the slot is not used below.
+    unsafe { Home::give_back(thread, control) };
+    // Last, with everything in order: it may be the last reference to the context, and then runs
+    // the user's cleanup functions.
+    drop(ctx);
+    Step::Finished(result)
+}
+
+/// Pauses the running job, if there is one and it may.
+#[inline(always)]
+pub(crate) fn pause() -> Result<Pause, Cancelled> {
+    let current = thread::with(|thread| thread.current.get());
+    // SAFETY: the running job's slot is alive, and we are the running job.
+    let Some(slot) = (unsafe { current.as_ref() }) else {
+        return Ok(Pause::NotInJob);
+    };
+    if slot.cancelled.get() {
+        return Err(Cancelled);
+    }
+    // A thread that unwinds must not run other code meanwhile: that code would believe that it
+    // panicked itself.
+    if slot.blocked.get() != 0 || std::thread::panicking() {
+        return Ok(Pause::Blocked);
+    }
+    slot.state.set(State::Paused);
+    // SAFETY: we are that job.
+    unsafe { slot.switch_out() };
+    // SAFETY: we are running, and the reference goes no further than this line.
+    unsafe { slot.ctx() }.begin_round();
+    if slot.cancelled.get() {
+        return Err(Cancelled);
+    }
+    Ok(Pause::Resumed)
+}
+
+/// The running job, as seen from inside: a pointer and the number that tells whether what it
+/// points to is still that job. Neither `Send` nor `Sync`, by its pointer.
+#[derive(Clone, Copy)]
+pub(crate) struct Current {
+    /// Followed only when it was met among the thread's running jobs, whose slots are alive.
+    control: NonNull<Control>,
+    id: u64,
+}
+
+pub(crate) fn current() -> Option<Current> {
+    let control = NonNull::new(thread::with(|thread| thread.current.get()).cast_mut())?;
+    // SAFETY: the running job's slot is alive.
+    let id = unsafe { control.as_ref() }.id.get();
+    Some(Current { control, id })
+}
+
+impl Current {
+    pub(crate) fn id(&self) -> JobId {
+        JobId(self.id)
+    }
+
+    /// The slot, if this job is the one that runs now.
+    fn running(&self) -> Option<&Control> {
+        let current = thread::with(|thread| thread.current.get());
+        // SAFETY: the running job's slot is alive.
+        let slot = unsafe { current.as_ref() }?;
+        (current == self.control.as_ptr().cast_const() && slot.id.get() == self.id).then_some(slot)
+    }
+
+    /// The slot, if this job is running, or waits for one that it resumed.
+    fn on_the_way(&self) -> Option<&Control> {
+        let mut at = thread::with(|thread| thread.current.get());
+        // SAFETY: the running job's slot is alive, and so is that of each that waits for it:
+        // they are Running too.
+        while let Some(slot) = unsafe { at.as_ref() } {
+            if at == self.control.as_ptr().cast_const() {
+                return (slot.id.get() == self.id).then_some(slot);
+            }
+            at = slot.outer.get();
+        }
+        None
+    }
+
+    #[track_caller]
+    fn expect_running(&self) -> &Control {
+        self.running().unwrap_or_else(|| {
+            panic!(
+                "a CurrentJob was used outside its job ({}); ask for it again with current_job()",
+                self.id()
+            )
+        })
+    }
+
+    #[track_caller]
+    pub(crate) fn with_wait_ctx<T>(&self, look: impl FnOnce(&WaitCtx) -> T) -> T {
+        let slot = self.expect_running();
+        // A pause in `look` would let the owner of the context drop it under the reference.
+        let blocked = Blocked::new(slot);
+        // SAFETY: the job is running, and does not switch while `blocked` lives.
+        let result = look(unsafe { slot.ctx() });
+        drop(blocked);
+        result
+    }
+
+    #[track_caller]
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.expect_running().cancelled.get()
+    }
+
+    pub(crate) fn block(&self) {
+        let slot = self.expect_running();
+        slot.blocked.set(slot.blocked.get().saturating_add(1));
+    }
+
+    pub(crate) fn unblock(&self) {
+        if let Some(slot) = self.on_the_way() {
+            slot.blocked.set(slot.blocked.get().saturating_sub(1));
+        }
+    }
+}
+
+/// Keeps a job from pausing for a moment, also when that ends in a panic.
+struct Blocked<'a>(&'a Control);
+
+impl<'a> Blocked<'a> {
+    fn new(slot: &'a Control) -> Blocked<'a> {
+        slot.blocked.set(slot.blocked.get().saturating_add(1));
+        Blocked(slot)
+    }
+}
+
+impl Drop for Blocked<'_> {
+    fn drop(&mut self) {
+        self.0.blocked.set(self.0.blocked.get().saturating_sub(1));
+    }
+}

@@ -1,0 +1,227 @@
+//! What each thread has: the running job, the pool, and what happens when the thread ends.
+
+use std::cell::Cell;
+use std::num::NonZeroUsize;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::control::Control;
+use super::home::{Home, TakeError};
+use crate::config::PoolConfig;
+use crate::error::{InitError, InsideJob};
+use crate::pool::PoolStats;
+
+thread_local! {
+    /// Constant and without a destructor, so that reading it is one instruction and works to the
+    /// very end of the thread.
+    static THREAD: Thread = const { Thread::new() };
+    /// Runs when the thread ends.
+    static EXIT: ExitGuard = const { ExitGuard };
+}
+
+/// Jobs that were paused when their thread ended.
+static LEAKED: AtomicU64 = AtomicU64::new(0);
+/// The number of the thread that got its number last.
+static THREADS: AtomicU64 = AtomicU64::new(0);
+
+/// Bits of a job's number that count the jobs of its thread: 2^40 of them, an hour and a half of
+/// nothing but starts at 200 million a second. Beyond, numbers repeat, which shows in traces and
+/// matters nowhere else: only jobs of one thread that are alive at once are told apart by it.
+const JOB_BITS: u32 = 40;
+
+pub(super) struct Thread {
+    /// The running job, or null.
+    pub(super) current: Cell<*const Control>,
+    /// The home that slots are taken from, or null.
+    home: Cell<*const Home>,
+    /// Jobs in use in homes that are retired. They count against the bound.
+    retired_in_use: Cell<usize>,
+    /// The thread is ending: the pool is gone and no new one is made.
+    exiting: Cell<bool>,
+    next_id: Cell<u64>,
+    first_id: Cell<u64>,
+}
+
+/// A job's number, as thread and job.
+pub(crate) fn split_id(id: u64) -> (u64, u64) {
+    (id >> JOB_BITS, id & ((1 << JOB_BITS) - 1))
+}
+
+struct ExitGuard;
+
+impl Drop for ExitGuard {
+    fn drop(&mut self) {
+        THREAD.with(Thread::exit);
+    }
+}
+
+/// Runs `f` with this thread's data.
+#[inline(always)]
+pub(super) fn with<T>(f: impl FnOnce(&Thread) -> T) -> T {
+    THREAD.with(f)
+}
+
+impl Thread {
+    const fn new() -> Thread {
+        Thread {
+            current: Cell::new(ptr::null()),
+            home: Cell::new(ptr::null()),
+            retired_in_use: Cell::new(0),
+            exiting: Cell::new(false),
+            next_id: Cell::new(0),
+            first_id: Cell::new(0),
+        }
+    }
+
+    /// The home that slots are taken from.
+    #[inline(always)]
+    fn home(&self) -> Option<&Home> {
+        // SAFETY: non-null while it is in service, and then not freed; `&self` does not outlive
+        // the call that could retire it, as those take it from here first.
+        unsafe { self.home.get().as_ref() }
+    }
+
+    /// Takes a slot for a new job.
+    #[inline(always)]
+    pub(super) fn take(&self) -> Result<NonNull<Control>, TakeError> {
+        if !self.current.get().is_null() {
+            return Err(TakeError::InsideJob);
+        }
+        let control = match self.home().and_then(Home::take_idle) {
+            Some(control) => control,
+            None => self.take_slow()?,
+        };
+        let id = self.next_id.get() + 1;
+        self.next_id.set(id);
+        // SAFETY: it was just taken, so it is alive.
+        unsafe { control.as_ref() }.id.set(id);
+        Ok(control)
+    }
+
+    #[cold]
+    fn take_slow(&self) -> Result<NonNull<Control>, TakeError> {
+        let home = match NonNull::new(self.home.get().cast_mut()) {
+            Some(home) => home,
+            None => self
+                .open(&PoolConfig::default())
+                .ok_or(TakeError::ThreadExiting)?,
+        };
+        // SAFETY: the thread's home is alive.
+        let this = unsafe { home.as_ref() };
+        if self.total(this) >= this.max_jobs() {
+            return Err(TakeError::NoJobs);
+        }
+        Home::make_idle(home).map_err(TakeError::Stack)?;
+        this.take_idle().ok_or(TakeError::NoJobs)
+    }
+
+    /// Jobs that count against the bound.
+    fn total(&self, home: &Home) -> usize {
+        home.idle() + home.in_use() + self.retired_in_use.get()
+    }
+
+    /// Makes the thread's home. `None` when the thread is ending.
+    fn open(&self, config: &PoolConfig) -> Option<NonNull<Home>> {
+        if self.exiting.get() || EXIT.try_with(|_| ()).is_err() {
+            return None;
+        }
+        if self.first_id.get() == 0 {
+            let number = THREADS.fetch_add(1, Ordering::Relaxed) + 1;
+            self.first_id.set(number << JOB_BITS);
+            self.next_id.set(number << JOB_BITS);
+        }
+        let home = Home::new(config);
+        self.home.set(home.as_ptr());
+        Some(home)
+    }
+
+    /// Takes the home out of service.
+    fn close(&self) {
+        if let Some(home) = NonNull::new(self.home.replace(ptr::null()).cast_mut()) {
+            // SAFETY: it was in service, so it was not retired, and nobody takes from it now.
+            let in_use = unsafe { Home::retire(home) };
+            self.retired_in_use.set(self.retired_in_use.get() + in_use);
+        }
+    }
+
+    /// The end of the thread.
+    fn exit(&self) {
+        self.exiting.set(true);
+        self.close();
+        // Whoever still has a handle may resume its job in another destructor of this thread;
+        // `one_retired_job_less` takes it off again.
+        LEAKED.fetch_add(self.retired_in_use.get() as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn one_retired_job_less(&self) {
+        self.retired_in_use.set(self.retired_in_use.get() - 1);
+        if self.exiting.get() {
+            LEAKED.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+pub(crate) fn thread_is_exiting() -> bool {
+    with(|thread| thread.exiting.get())
+}
+
+pub(crate) fn leaked_jobs() -> u64 {
+    LEAKED.load(Ordering::Relaxed)
+}
+
+pub(crate) fn init_thread(config: &PoolConfig) -> Result<(), InitError> {
+    with(|thread| {
+        if !thread.current.get().is_null() {
+            return Err(InitError::InsideJob(InsideJob));
+        }
+        if let Some(home) = thread.home() {
+            let made_any = home.idle() + home.in_use() > 0;
+            if made_any && !home.same_source(config) {
+                return Err(InitError::SourceInUse);
+            }
+            if !home.fits(config) {
+                thread.close();
+            }
+        }
+        let home = match NonNull::new(thread.home.get().cast_mut()) {
+            Some(home) => home,
+            None => thread.open(config).ok_or(InitError::ThreadExiting)?,
+        };
+        // SAFETY: the thread's home is alive.
+        let this = unsafe { home.as_ref() };
+        this.set_max_jobs(config.max_jobs.map_or(usize::MAX, NonZeroUsize::get));
+        while this.idle() < config.init_jobs && thread.total(this) < this.max_jobs() {
+            Home::make_idle(home).map_err(|source| InitError::Stack {
+                made: this.idle(),
+                init_jobs: config.init_jobs,
+                source,
+            })?;
+        }
+        Ok(())
+    })
+}
+
+pub(crate) fn cleanup_thread() -> Result<usize, InsideJob> {
+    with(|thread| {
+        if !thread.current.get().is_null() {
+            return Err(InsideJob);
+        }
+        thread.close();
+        Ok(thread.retired_in_use.get())
+    })
+}
+
+pub(crate) fn pool_stats() -> Option<PoolStats> {
+    with(|thread| {
+        let home = thread.home()?;
+        let bound = Some(home.max_jobs()).filter(|max| *max != usize::MAX);
+        Some(PoolStats {
+            max_jobs: bound.and_then(NonZeroUsize::new),
+            in_use: home.in_use() + thread.retired_in_use.get(),
+            idle: home.idle(),
+            started: thread.next_id.get() - thread.first_id.get(),
+            stack_bytes: home.stack_bytes(),
+            guard: home.guard(),
+        })
+    })
+}
