@@ -50,6 +50,17 @@ impl CurrentJob {
         self.0.with_wait_ctx(look)
     }
 
+    /// Whether a pause would pause now: the job is not cancelled, pausing is not blocked, and the
+    /// thread is not unwinding.
+    ///
+    /// # Panics
+    ///
+    /// As for [`wait_ctx`](CurrentJob::wait_ctx).
+    #[must_use]
+    pub fn can_pause(&self) -> bool {
+        self.0.can_pause()
+    }
+
     /// Whether the job is being cancelled.
     ///
     /// # Panics

@@ -340,6 +340,9 @@ impl<R: 'static> JobSet<R> {
     fn resume(&mut self, token: u64, each: &mut impl FnMut(u64, R)) -> bool {
         let at = token as usize; // one of our own tokens, an index
         let Some(job) = self.slots[at].job.take() else {
+            // The job took its answer before the wake came. Nobody else will read it now, and an
+            // fd that stays readable would be reported for ever.
+            let _ = self.slots[at].ctx.acknowledge();
             return false;
         };
         // Free now: if the job panics, its slot is in order.

@@ -2,17 +2,52 @@
 
 #![expect(
     unsafe_code,
-    reason = "a coroutine's yielder is lent, a job's body owns"
+    reason = "a stack for the coroutine, and what it lends to a job that must own"
 )]
 
 mod common;
 
 use std::cell::Cell;
+use std::num::NonZero;
+use std::ptr;
 use std::rc::Rc;
 
 use common::{finish, peer};
+use corosensei::stack::{Stack, StackPointer};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use libcrypto_peer::{JobOutcome, PauseError, PeerWaitCtx, StartError};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
+
+/// Ample for a panic with a backtrace, and for a guard region as large as any page.
+const STACK_BYTES: usize = 512 * 1024;
+const GUARD_BYTES: usize = 64 * 1024;
+
+/// A mapping with a guard region at its low end. Left to the end of the process.
+struct Mapping(usize);
+
+impl Mapping {
+    fn new() -> Self {
+        let rw = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping, placed by the system.
+        let start = unsafe { mmap_anonymous(ptr::null_mut(), STACK_BYTES, rw, MapFlags::PRIVATE) }
+            .expect("memory for a stack");
+        // SAFETY: the low end of that mapping, which nobody has used yet.
+        unsafe { mprotect(start, GUARD_BYTES, MprotectFlags::empty()) }.expect("a guard region");
+        Self(start.addr())
+    }
+}
+
+// SAFETY: the mapping is ours alone, is never unmapped, starts and ends at page boundaries, and an
+// overflow hits the guard region.
+unsafe impl Stack for Mapping {
+    fn base(&self) -> StackPointer {
+        NonZero::new(self.0 + STACK_BYTES).expect("no mapping ends at 0")
+    }
+
+    fn limit(&self) -> StackPointer {
+        NonZero::new(self.0).expect("no mapping starts at 0")
+    }
+}
 
 #[test]
 fn a_coroutine_inside_a_job_cannot_pause_the_job() {
@@ -20,7 +55,8 @@ fn a_coroutine_inside_a_job_cannot_pause_the_job() {
     let ctx = PeerWaitCtx::new(libcrypto).expect("new ctx");
     let outcome = libcrypto
         .start_job(&ctx, move || {
-            let mut inside = Coroutine::new(move |_: &Yielder<(), ()>, ()| libcrypto.pause_job());
+            let body = move |_: &Yielder<(), ()>, ()| libcrypto.pause_job();
+            let mut inside = Coroutine::with_stack(Mapping::new(), body);
             let CoroutineResult::Return(paused) = inside.resume(()) else {
                 panic!("it does not yield")
             };
@@ -39,7 +75,7 @@ fn a_job_inside_a_suspended_coroutine_is_left_alone() {
     let jobs_ctx = ctx.clone();
     let result = Rc::new(Cell::new(None));
     let from_job = Rc::clone(&result);
-    let mut coroutine = Coroutine::new(move |yielder: &Yielder<(), ()>, ()| {
+    let body = move |yielder: &Yielder<(), ()>, ()| {
         let yielder: *const _ = yielder;
         let outcome = libcrypto
             .start_job(&jobs_ctx, move || {
@@ -49,7 +85,8 @@ fn a_job_inside_a_suspended_coroutine_is_left_alone() {
             })
             .expect("starts");
         from_job.set(Some(finish(outcome)));
-    });
+    };
+    let mut coroutine = Coroutine::with_stack(Mapping::new(), body);
     assert!(matches!(coroutine.resume(()), CoroutineResult::Yield(())));
 
     // For libcrypto the thread is inside the job; its stack is not ours.

@@ -129,5 +129,16 @@ fn a_body_is_called_and_dropped_once() {
 #[test]
 fn pausing_outside_a_job_is_refused() {
     let Some(libcrypto) = peer() else { return };
-    assert_eq!(libcrypto.pause_job(), Err(PauseError::NotInJob));
+    let not_in_job = || assert_eq!(libcrypto.pause_job(), Err(PauseError::NotInJob));
+    not_in_job();
+    let ctx = PeerWaitCtx::new(libcrypto).expect("new ctx");
+    let outcome = libcrypto
+        .start_job(&ctx, move || {
+            libcrypto.pause_job().expect("in a job");
+            1
+        })
+        .expect("starts");
+    not_in_job();
+    assert_eq!(finish(outcome), (1, 1));
+    not_in_job();
 }

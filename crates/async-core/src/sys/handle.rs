@@ -235,6 +235,12 @@ impl Current {
         self.expect_running().cancelled.get()
     }
 
+    #[track_caller]
+    pub(crate) fn can_pause(&self) -> bool {
+        let slot = self.expect_running();
+        !slot.cancelled.get() && slot.blocked.get() == 0 && !std::thread::panicking()
+    }
+
     pub(crate) fn block(&self) {
         let slot = self.expect_running();
         slot.blocked.set(slot.blocked.get().saturating_add(1));

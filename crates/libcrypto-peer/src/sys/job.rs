@@ -91,8 +91,8 @@ struct Launch<F> {
 impl Libcrypto {
     /// Starts `body` as a job, and returns when it has paused or finished.
     ///
-    /// The body runs on this thread, on a stack of [`JOB_STACK_BYTES`]; what it owns must outlive any
-    /// borrow because a job can be leaked. `ctx` is the job's for as long as it lives; several jobs may
+    /// The body runs on this thread, on a stack of [`JOB_STACK_BYTES`]. It borrows nothing, because a job
+    /// that is given up is never unwound. `ctx` stays the job's until it finishes; several jobs may
     /// share one.
     ///
     /// # Errors

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! While a job is paused its frames are frozen; nothing but the handle ([`job::PeerJob`]) can wake
-//! them. The handle owns the record ([`job::JobState`]) that `run_body` writes to at its end, and that
+//! them. The handle owns the record (`job::JobState`) that `run_body` writes to at its end, and that
 //! record owns the wait context that libcrypto writes to when a pause returns. So both outlive the
 //! frames: they are freed after FINISH, or leaked together with a job that is given up.
 //!

@@ -97,8 +97,8 @@ impl PeerWaitCtx {
             (self.functions().wait_ctx_get_fd)(
                 self.as_ptr(),
                 ptr::without_provenance(key),
-                &mut fd,
-                &mut custom_data,
+                &raw mut fd,
+                &raw mut custom_data,
             )
         };
         if found != 1 {
@@ -115,13 +115,13 @@ impl PeerWaitCtx {
         let mut count = 0;
         // SAFETY: the context is alive as long as `self`; a null array asks for the count alone.
         unsafe {
-            (self.functions().wait_ctx_get_all_fds)(self.as_ptr(), ptr::null_mut(), &mut count)
+            (self.functions().wait_ctx_get_all_fds)(self.as_ptr(), ptr::null_mut(), &raw mut count)
         };
         let mut fds: Vec<AsyncFd> = vec![-1; count];
         // SAFETY: writes `count` descriptors, as above: nothing has been added since, on this thread
         // or, the context not being Send, on another.
         unsafe {
-            (self.functions().wait_ctx_get_all_fds)(self.as_ptr(), fds.as_mut_ptr(), &mut count)
+            (self.functions().wait_ctx_get_all_fds)(self.as_ptr(), fds.as_mut_ptr(), &raw mut count)
         };
         fds.into_iter()
             // SAFETY: the entry was made by `set_wait_fd`, so it has an OwnedFd's number, and that
@@ -188,7 +188,7 @@ impl PeerWaitCtx {
         let mut arg = ptr::null_mut();
         // SAFETY: the context is alive as long as `self`, and both outputs are valid for the call.
         let found = unsafe {
-            (self.functions().wait_ctx_get_callback)(self.as_ptr(), &mut function, &mut arg)
+            (self.functions().wait_ctx_get_callback)(self.as_ptr(), &raw mut function, &raw mut arg)
         };
         let closure = self.0.callback.borrow().clone()?;
         let ours = found == 1 && ptr::addr_eq(arg, Arc::as_ptr(&closure));

@@ -1,0 +1,431 @@
+//! Running an operation on an engine, from inside a job or outside.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_core::{CurrentJob, Pause, current_job, pause_job};
+use waitctx::{Notifier, Status};
+
+use crate::completion::{Answer, OpSlot};
+use crate::engine::{Drive, Engine, Reason, Refused, Submission};
+use crate::error::OffloadError;
+use crate::request::{Failure, FailureKind, Request, Response};
+use crate::slots::Slots;
+use crate::waiter::Waiter;
+use crate::watchdog::Watchdog;
+
+/// Runs operations on an engine: inside a job it submits, pauses and takes the answer; outside a
+/// job it waits on the spot.
+///
+/// A cheap handle; clones share one engine, one set of settings and one set of figures. From any
+/// thread.
+#[derive(Clone)]
+pub struct OffloadClient {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    engine: Arc<dyn Engine>,
+    fallback: Option<Arc<dyn Engine>>,
+    timeout: Option<Duration>,
+    slots: Arc<Slots>,
+    watchdog: OnceLock<Watchdog>,
+    /// Held while the watchdog is started, so that there is one.
+    starting: Mutex<()>,
+    figures: Figures,
+}
+
+/// What happened beside the ordinary. Relaxed counts: nothing depends on their order.
+#[derive(Default)]
+struct Figures {
+    ring_full: AtomicU64,
+    resumed_early: AtomicU64,
+    fell_back: AtomicU64,
+    timed_out: AtomicU64,
+    abandoned: AtomicU64,
+}
+
+/// What happened to a client's operations, beside succeeding or failing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClientStats {
+    /// Refusals for a full ring. The operation waited for room and was submitted again.
+    pub ring_full: u64,
+    /// Resumes without an answer: woken for no reason, or for something else.
+    pub resumed_early: u64,
+    /// Operations that were given to the fallback engine.
+    pub fell_back: u64,
+    /// Operations that were given up because their time was over.
+    pub timed_out: u64,
+    /// Operations that were given up because their job was cancelled.
+    pub abandoned: u64,
+}
+
+fn count(figure: &AtomicU64) {
+    figure.fetch_add(1, Ordering::Relaxed);
+}
+
+impl OffloadClient {
+    /// How long an operation may take unless told otherwise: 10 s, which is what nginx's async
+    /// mode gives an operation.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// A client of `engine`, without fallback, with the default time-out.
+    #[must_use]
+    pub fn new(engine: Arc<dyn Engine>) -> OffloadClient {
+        OffloadClient::build(engine, None, Some(OffloadClient::DEFAULT_TIMEOUT))
+    }
+
+    /// The same with another engine to turn to: for operations that the first one refuses (but
+    /// for a full ring, which is waited for), and for those it fails and hands back. An
+    /// operation that timed out is lost on the device with its buffers, and is not tried again;
+    /// neither is one with a wrong tag or impossible parameters.
+    #[must_use]
+    pub fn with_fallback(&self, fallback: Arc<dyn Engine>) -> OffloadClient {
+        OffloadClient::build(
+            Arc::clone(&self.shared.engine),
+            Some(fallback),
+            self.shared.timeout,
+        )
+    }
+
+    /// The same with another time-out; `None` for none, and then an engine that loses an
+    /// operation hangs its job.
+    ///
+    /// Inside a job it is exact to one eighth: the operation is given up between once and nine
+    /// eighths of the time.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Option<Duration>) -> OffloadClient {
+        OffloadClient::build(
+            Arc::clone(&self.shared.engine),
+            self.shared.fallback.clone(),
+            timeout,
+        )
+    }
+
+    fn build(
+        engine: Arc<dyn Engine>,
+        fallback: Option<Arc<dyn Engine>>,
+        timeout: Option<Duration>,
+    ) -> OffloadClient {
+        OffloadClient {
+            shared: Arc::new(Shared {
+                engine,
+                fallback,
+                timeout,
+                slots: Arc::new(Slots::new()),
+                watchdog: OnceLock::new(),
+                starting: Mutex::new(()),
+                figures: Figures::default(),
+            }),
+        }
+    }
+
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.shared.engine
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn stats(&self) -> ClientStats {
+        let figures = &self.shared.figures;
+        ClientStats {
+            ring_full: figures.ring_full.load(Ordering::Relaxed),
+            resumed_early: figures.resumed_early.load(Ordering::Relaxed),
+            fell_back: figures.fell_back.load(Ordering::Relaxed),
+            timed_out: figures.timed_out.load(Ordering::Relaxed),
+            abandoned: figures.abandoned.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Runs one operation and returns its response.
+    ///
+    /// Inside a job the thread is given back while the engine works. Outside a job, and where the
+    /// job must not pause, this waits; an engine that must be polled is polled meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`OffloadError`], with the request unless it is lost on the device.
+    ///
+    /// # Panics
+    ///
+    /// If the engine panics.
+    pub fn run(&self, request: Request) -> Result<Response, OffloadError> {
+        let error = match self.run_on(&*self.shared.engine, request) {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        match &self.shared.fallback {
+            None => Err(error),
+            Some(fallback) => {
+                let request = error.try_elsewhere()?;
+                count(&self.shared.figures.fell_back);
+                self.run_on(&**fallback, request)
+            }
+        }
+    }
+
+    fn run_on(&self, engine: &dyn Engine, request: Request) -> Result<Response, OffloadError> {
+        let request = match engine.run_inline(request) {
+            Ok(answer) => return answer.map_err(OffloadError::Failed),
+            Err(request) => request,
+        };
+        match current_job() {
+            Some(job) if job.can_pause() => self.run_in_job(engine, job, request),
+            Some(job) if job.is_cancelled() => Err(self.cancelled(Some(request))),
+            _ => self.run_on_the_spot(engine, request),
+        }
+    }
+
+    // ---- inside a job ------------------------------------------------------------------------
+
+    fn run_in_job(
+        &self,
+        engine: &dyn Engine,
+        job: CurrentJob,
+        request: Request,
+    ) -> Result<Response, OffloadError> {
+        let notifier = match job.with_wait_ctx(|ctx| ctx.notifier()) {
+            Ok(notifier) => notifier,
+            Err(source) => return Err(OffloadError::NoNotifier { source, request }),
+        };
+        let watchdog = match self.watchdog() {
+            Ok(watchdog) => watchdog,
+            Err(source) => return Err(OffloadError::NoWatchdog { source, request }),
+        };
+        let slot = self.shared.slots.take();
+        let since = watchdog.map_or(0, Watchdog::now);
+        slot.set_since(since);
+        let is_over = || watchdog.is_some_and(|w| w.is_over(since));
+
+        let submission = self.submission(&slot, request, &notifier);
+        self.submit(engine, &slot, submission, &notifier, || {
+            match self.pause(job) {
+                Ok(()) if is_over() => Err(Stop::TimedOut),
+                other => other,
+            }
+        })?;
+        loop {
+            if let Some(answer) = slot.take() {
+                return self.answered(slot, answer);
+            }
+            match self.pause(job) {
+                Ok(()) if !is_over() => {}
+                // The answer may have come with the last wake.
+                Ok(()) => return self.stopped(slot, Stop::TimedOut),
+                Err(stop) => return self.stopped(slot, stop),
+            }
+        }
+    }
+
+    /// Pauses, and takes note of the wake before anybody looks for what it announced.
+    fn pause(&self, job: CurrentJob) -> Result<(), Stop> {
+        match pause_job() {
+            Ok(Pause::Resumed) => {
+                // A read that fails leaves the fd readable: one resume too many, no harm.
+                let _ = job.with_wait_ctx(|ctx| ctx.acknowledge());
+                Ok(())
+            }
+            // It could pause when this operation began, and nothing has happened since that
+            // would change that; an engine that blocks pausing in `submit` gets a slow wait.
+            Ok(Pause::Blocked | Pause::NotInJob) => {
+                Waiter::nap();
+                Ok(())
+            }
+            Err(_) => Err(Stop::Cancelled),
+        }
+    }
+
+    /// The client's watchdog, started on the first call; none without a time-out.
+    fn watchdog(&self) -> io::Result<Option<&Watchdog>> {
+        let Some(timeout) = self.shared.timeout else {
+            return Ok(None);
+        };
+        if self.shared.watchdog.get().is_none() {
+            let starting = self.shared.starting.lock();
+            let _starting = starting.unwrap_or_else(PoisonError::into_inner);
+            if self.shared.watchdog.get().is_none() {
+                let watchdog = Watchdog::start(timeout, &self.shared.slots)?;
+                // Set by us alone, under the lock.
+                let _ = self.shared.watchdog.set(watchdog);
+            }
+        }
+        Ok(self.shared.watchdog.get())
+    }
+
+    // ---- outside a job -----------------------------------------------------------------------
+
+    fn run_on_the_spot(
+        &self,
+        engine: &dyn Engine,
+        request: Request,
+    ) -> Result<Response, OffloadError> {
+        let waiter = Waiter::get();
+        let notifier = match waiter.notifier() {
+            Ok(notifier) => notifier,
+            Err(source) => return Err(OffloadError::NoNotifier { source, request }),
+        };
+        let deadline = (self.shared.timeout).and_then(|t| Instant::now().checked_add(t));
+        let slot = self.shared.slots.take();
+        let wait = || {
+            match engine.drive() {
+                Drive::Threads => {
+                    // Nothing to be done about a failed wait but to try again later.
+                    if waiter.wait(deadline).is_err() {
+                        Waiter::nap();
+                    }
+                }
+                Drive::Poll => {
+                    if engine.poll(0) == 0 {
+                        std::thread::yield_now();
+                    }
+                }
+            }
+            match deadline {
+                Some(deadline) if Instant::now() >= deadline => Err(Stop::TimedOut),
+                _ => Ok(()),
+            }
+        };
+        let submission = self.submission(&slot, request, &notifier);
+        self.submit(engine, &slot, submission, &notifier, wait)?;
+        loop {
+            if let Some(answer) = slot.take() {
+                return self.answered(slot, answer);
+            }
+            if let Err(stop) = wait() {
+                return self.stopped(slot, stop);
+            }
+        }
+    }
+
+    // ---- both --------------------------------------------------------------------------------
+
+    fn submission(&self, slot: &Arc<OpSlot>, request: Request, notifier: &Notifier) -> Submission {
+        Submission {
+            request,
+            completion: OpSlot::begin(slot, notifier.clone()),
+            ticket: None,
+        }
+    }
+
+    /// Submits, waiting in line while the ring is full.
+    fn submit(
+        &self,
+        engine: &dyn Engine,
+        slot: &Arc<OpSlot>,
+        mut submission: Submission,
+        notifier: &Notifier,
+        wait: impl Fn() -> Result<(), Stop>,
+    ) -> Result<(), OffloadError> {
+        loop {
+            let Err(refused) = engine.submit(submission) else {
+                return Ok(());
+            };
+            if refused.reason != Reason::RingFull {
+                return Err(self.refused(slot, refused));
+            }
+            count(&self.shared.figures.ring_full);
+            submission = refused.submission;
+            if submission.ticket.is_none() {
+                submission.ticket = engine.queue_for_room(notifier);
+            }
+            if submission.ticket.is_none() {
+                // The engine will not tell. Ask to be resumed, behind the jobs that are ready.
+                let _ = notifier.notify(Status::Again);
+            }
+            loop {
+                if submission.ticket.as_ref().is_some_and(|t| t.is_granted()) {
+                    break;
+                }
+                if let Err(stop) = wait() {
+                    return Err(self.stopped_in_line(slot, submission, stop));
+                }
+                if submission.ticket.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn answered(&self, slot: Arc<OpSlot>, answer: Answer) -> Result<Response, OffloadError> {
+        self.shared.slots.give(slot);
+        answer.map_err(OffloadError::Failed)
+    }
+
+    /// The operation is on the device and nobody waits for it any more, unless its answer has
+    /// come just now.
+    fn stopped(&self, slot: Arc<OpSlot>, stop: Stop) -> Result<Response, OffloadError> {
+        slot.set_since(0);
+        match slot.abandon() {
+            Some(answer) => self.answered(slot, answer),
+            // The slot goes to the completion, and with it.
+            None => Err(match stop {
+                Stop::Cancelled => self.cancelled(None),
+                Stop::TimedOut => self.timed_out(None),
+            }),
+        }
+    }
+
+    /// The operation never got in.
+    fn stopped_in_line(
+        &self,
+        slot: &Arc<OpSlot>,
+        submission: Submission,
+        stop: Stop,
+    ) -> OffloadError {
+        let request = self.take_back(slot, submission);
+        match stop {
+            Stop::Cancelled => self.cancelled(Some(request)),
+            Stop::TimedOut => self.timed_out(Some(request)),
+        }
+    }
+
+    fn refused(&self, slot: &Arc<OpSlot>, refused: Refused) -> OffloadError {
+        OffloadError::Refused {
+            reason: refused.reason,
+            request: self.take_back(slot, refused.submission),
+        }
+    }
+
+    fn take_back(&self, slot: &Arc<OpSlot>, submission: Submission) -> Request {
+        submission.completion.withdraw();
+        self.shared.slots.give(Arc::clone(slot));
+        submission.request
+    }
+
+    fn cancelled(&self, request: Option<Request>) -> OffloadError {
+        count(&self.shared.figures.abandoned);
+        OffloadError::Cancelled { request }
+    }
+
+    fn timed_out(&self, request: Option<Request>) -> OffloadError {
+        count(&self.shared.figures.timed_out);
+        let timeout = self.shared.timeout.unwrap_or_default();
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        let kind = FailureKind::TimedOut { millis };
+        OffloadError::Failed(Failure { kind, request })
+    }
+}
+
+/// Why waiting ended without an answer.
+#[derive(Clone, Copy)]
+enum Stop {
+    Cancelled,
+    TimedOut,
+}
+
+impl fmt::Debug for OffloadClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OffloadClient")
+            .field("engine", &self.shared.engine.name())
+            .field("fallback", &self.shared.fallback.as_ref().map(|e| e.name()))
+            .field("timeout", &self.shared.timeout)
+            .field("stats", &self.stats())
+            .finish()
+    }
+}

@@ -1,0 +1,246 @@
+//! The answer's way back.
+
+use std::fmt;
+use std::sync::Arc;
+
+use waitctx::{Notifier, Status};
+
+use crate::request::{Failure, FailureKind, Response};
+use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+
+/// An operation's answer.
+pub(crate) type Answer = Result<Response, Failure>;
+
+/// Where one operation's answer is left and picked up. Used for one operation after another, each
+/// with its own number, so that an answer to an earlier one cannot be taken for the next one's.
+pub(crate) struct OpSlot {
+    state: Mutex<SlotState>,
+    /// The client's tick when the operation was submitted, 0 if none is under way. Relaxed: it
+    /// decides only when somebody looks more closely.
+    pub(crate) since: AtomicU64,
+}
+
+struct SlotState {
+    /// The number of the operation.
+    operation: u64,
+    phase: Phase,
+    /// Who is told. Taken by the answer, so that there is one wake per operation.
+    notifier: Option<Notifier>,
+}
+
+enum Phase {
+    /// No operation: its answer was picked up, or it was withdrawn.
+    Idle,
+    /// The client waits for the answer.
+    Waiting,
+    /// The answer is there; the client has not picked it up.
+    Answered(Answer),
+    /// The client has given up; the answer will be thrown away. The slot is not used again.
+    Abandoned,
+}
+
+impl OpSlot {
+    pub(crate) fn new() -> OpSlot {
+        OpSlot {
+            state: Mutex::new(SlotState {
+                operation: 0,
+                phase: Phase::Idle,
+                notifier: None,
+            }),
+            since: AtomicU64::new(0),
+        }
+    }
+
+    /// Begins an operation. The slot is idle.
+    pub(crate) fn begin(slot: &Arc<OpSlot>, notifier: Notifier) -> Completion {
+        let mut state = lock(&slot.state);
+        debug_assert!(matches!(state.phase, Phase::Idle));
+        state.operation += 1;
+        state.phase = Phase::Waiting;
+        state.notifier = Some(notifier);
+        Completion {
+            slot: Arc::clone(slot),
+            operation: state.operation,
+            on_drop: OnDrop::Fail,
+        }
+    }
+
+    /// Picks the answer up, if it is there.
+    pub(crate) fn take(&self) -> Option<Answer> {
+        let mut state = lock(&self.state);
+        match std::mem::replace(&mut state.phase, Phase::Idle) {
+            Phase::Answered(answer) => Some(answer),
+            other => {
+                state.phase = other;
+                None
+            }
+        }
+    }
+
+    /// Gives up waiting. An answer that came first is picked up instead.
+    pub(crate) fn abandon(&self) -> Option<Answer> {
+        let mut state = lock(&self.state);
+        match std::mem::replace(&mut state.phase, Phase::Abandoned) {
+            Phase::Answered(answer) => {
+                state.phase = Phase::Idle;
+                Some(answer)
+            }
+            _ => None,
+        }
+    }
+
+    /// Wakes who waits, without an answer: to look at the clock.
+    pub(crate) fn nudge(&self) {
+        let notifier = lock(&self.state).notifier.clone();
+        if let Some(notifier) = notifier {
+            // A failed write is no worse than no nudge: there will be another.
+            let _ = notifier.notify(Status::Again);
+        }
+    }
+}
+
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// It is where the client picks it up, and the client has been told.
+    Delivered,
+    /// Nobody waits for it any more; it was thrown away. The context has been told all the same.
+    Orphaned,
+    /// The operation had been answered before; this answer was thrown away and nobody was told.
+    Duplicate,
+}
+
+/// The duty to answer one operation: held by the engine, used up by answering.
+///
+/// It owns what an answer needs, so it can come at any time and from any thread, also when the
+/// job, its context and its thread are gone. Dropping it without an answer fails the operation
+/// with [`FailureKind::Dropped`].
+#[must_use = "dropping it fails the operation"]
+pub struct Completion {
+    slot: Arc<OpSlot>,
+    operation: u64,
+    on_drop: OnDrop,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OnDrop {
+    /// The duty was not done: fail the operation.
+    Fail,
+    /// It was done, or is somebody else's.
+    Nothing,
+}
+
+impl Completion {
+    /// Answers, and wakes whoever waits: through the wait context's callback, on this thread, or
+    /// through its fd.
+    ///
+    /// # Panics
+    ///
+    /// If the application's callback panics. The answer is delivered.
+    pub fn complete(mut self, answer: Result<Response, Failure>) -> Delivery {
+        let status = if answer.is_ok() {
+            Status::Ok
+        } else {
+            Status::Err
+        };
+        let (delivery, notifier) = self.deliver(answer);
+        if let Some(notifier) = notifier {
+            // The fd could not be written: the answer is in its slot, and the client's watchdog
+            // resumes the job when its time is up. There is nobody here to report it to.
+            let _ = notifier.notify(status);
+        }
+        delivery
+    }
+
+    /// Answers and tells nobody: what a device does that loses its interrupt. For fault injection.
+    pub fn complete_untold(mut self, answer: Result<Response, Failure>) -> Delivery {
+        let (delivery, notifier) = self.deliver(answer);
+        if let Some(notifier) = notifier {
+            // The watchdog still needs it, as the only one who will tell.
+            lock(&self.slot.state).notifier = Some(notifier);
+        }
+        delivery
+    }
+
+    fn deliver(&mut self, answer: Answer) -> (Delivery, Option<Notifier>) {
+        self.on_drop = OnDrop::Nothing;
+        let mut state = lock(&self.slot.state);
+        if state.operation != self.operation {
+            return (Delivery::Duplicate, None);
+        }
+        let delivery = match state.phase {
+            Phase::Waiting => {
+                state.phase = Phase::Answered(answer);
+                Delivery::Delivered
+            }
+            // Once: its notifier is taken below.
+            Phase::Abandoned if state.notifier.is_some() => Delivery::Orphaned,
+            _ => return (Delivery::Duplicate, None),
+        };
+        (delivery, state.notifier.take())
+    }
+
+    /// Wakes whoever waits, without an answer: a spurious interrupt. For fault injection.
+    pub fn nudge(&self) {
+        self.slot.nudge();
+    }
+
+    /// Whether the client has given up: then the operation need not be carried out. It must still
+    /// be completed, with whatever answer.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        let state = lock(&self.slot.state);
+        state.operation != self.operation || matches!(state.phase, Phase::Abandoned)
+    }
+
+    /// Gives the duty up without an answer and without a wake: for whoever takes a refusal back.
+    pub fn withdraw(mut self) {
+        self.on_drop = OnDrop::Nothing;
+        let mut state = lock(&self.slot.state);
+        if state.operation == self.operation && matches!(state.phase, Phase::Waiting) {
+            state.phase = Phase::Idle;
+            state.notifier = None;
+        }
+    }
+
+    /// A second completion of the same operation, which is not missed when it is dropped: what a
+    /// device has that answers twice. For fault injection.
+    pub fn twin(&self) -> Completion {
+        Completion {
+            slot: Arc::clone(&self.slot),
+            operation: self.operation,
+            on_drop: OnDrop::Nothing,
+        }
+    }
+}
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        if self.on_drop == OnDrop::Fail {
+            let (_, notifier) = self.deliver(Err(Failure::lost(FailureKind::Dropped)));
+            if let Some(notifier) = notifier {
+                // As in `complete`.
+                let _ = notifier.notify(Status::Err);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Completion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Completion")
+            .field("abandoned", &self.is_abandoned())
+            .finish_non_exhaustive()
+    }
+}
+
+/// For the client: how long an operation has been under way.
+impl OpSlot {
+    pub(crate) fn set_since(&self, tick: u64) {
+        self.since.store(tick, Ordering::Relaxed);
+    }
+
+    pub(crate) fn since(&self) -> u64 {
+        self.since.load(Ordering::Relaxed)
+    }
+}

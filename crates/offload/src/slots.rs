@@ -1,0 +1,55 @@
+//! A client's slots, used again and again.
+
+use std::sync::{Arc, Weak};
+
+use crate::completion::OpSlot;
+use crate::sync::{Mutex, lock};
+
+/// As many slots as operations were ever under way at once.
+pub(crate) struct Slots {
+    free: Mutex<Vec<Arc<OpSlot>>>,
+    /// All of them, for the watchdog; those that were abandoned go when they are found dead.
+    all: Mutex<Vec<Weak<OpSlot>>>,
+}
+
+impl Slots {
+    pub(crate) fn new() -> Slots {
+        Slots {
+            free: Mutex::new(Vec::new()),
+            all: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn take(&self) -> Arc<OpSlot> {
+        if let Some(slot) = lock(&self.free).pop() {
+            return slot;
+        }
+        let slot = Arc::new(OpSlot::new());
+        lock(&self.all).push(Arc::downgrade(&slot));
+        slot
+    }
+
+    /// Takes back a slot whose answer was picked up.
+    pub(crate) fn give(&self, slot: Arc<OpSlot>) {
+        slot.set_since(0);
+        lock(&self.free).push(slot);
+    }
+
+    /// Wakes whoever has waited since before `tick`.
+    pub(crate) fn nudge_older_than(&self, tick: u64) {
+        let mut old = Vec::new();
+        lock(&self.all).retain(|slot| {
+            let Some(slot) = slot.upgrade() else {
+                return false;
+            };
+            if (1..tick).contains(&slot.since()) {
+                old.push(slot);
+            }
+            true
+        });
+        // Outside the lock: a nudge may run an application's callback.
+        for slot in old {
+            slot.nudge();
+        }
+    }
+}
