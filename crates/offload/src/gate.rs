@@ -87,9 +87,7 @@ impl Gate {
     pub fn enter(&self, ticket: Option<Ticket>) -> Result<(), Option<Ticket>> {
         match ticket {
             // A ticket of another gate buys nothing here.
-            Some(ticket) if Arc::ptr_eq(&ticket.shared, &self.shared) => {
-                ticket.redeem().map_err(Some)
-            }
+            Some(ticket) if self.issued(&ticket) => ticket.redeem().map_err(Some),
             other => {
                 if self.shared.try_enter() {
                     Ok(())
@@ -98,6 +96,12 @@ impl Gate {
                 }
             }
         }
+    }
+
+    /// Whether `ticket` is for this gate.
+    #[must_use]
+    pub fn issued(&self, ticket: &Ticket) -> bool {
+        Arc::ptr_eq(&ticket.shared, &self.shared)
     }
 
     /// Gives the room up; the first in line gets it.

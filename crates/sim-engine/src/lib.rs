@@ -1,3 +1,56 @@
-//! A simulated crypto accelerator.
+//! A simulated crypto accelerator: an [`offload::Engine`] that queues, refuses, computes, is slow,
+//! fails and dies as real ones do, on worker threads of its own.
+//!
+//! ```
+//! use offload::{OffloadClient, Op, Request};
+//! use sim_engine::{DeviceConfig, SimDevice};
+//!
+//! let config = DeviceConfig::preset("ideal").expect("a preset that ships");
+//! let device = SimDevice::open(&config, 42)?;
+//! let client = OffloadClient::new(device.clone());
+//! let response = client.run(Request::new(Op::Sha256, b"abc".to_vec()))?;
+//! assert_eq!(response.digest().expect("a digest")[..4], [0xba, 0x78, 0x16, 0xbf]);
+//! assert!(device.shutdown().counters.balance());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The model
+//!
+//! A real accelerator is not one fast engine but *k slow ones behind bounded rings*: one request at
+//! a time is no faster than a processor, and throughput comes from having many in flight.
+//!
+//! ```text
+//!            ring (bounded, FIFO)            k modelled engines
+//!  submit ─▶ │ │ │ │ │ │ │ │ │ ─── link ───▶ [ service = fixed + bytes × per_byte ] ─── link ─▶ completion
+//!    full? refused, wait in line
+//! ```
+//!
+//! `engines` is the modelled parallelism; `workers` is the number of host threads that compute the
+//! results. The results are real: they are computed with RustCrypto ([`compute`]), and a device
+//! that is modelled slower than the host holds them back until their time.
+//!
+//! # Supported and not
+//!
+//! Modelled: bounded rings per instance with refusal and fair waiting, parallel engines, service
+//! and link times, completion by own threads, by polling or before the pause, faults by seed and
+//! operation, draining and death. What the device does not know it refuses
+//! ([`offload::Reason::Unsupported`]); what it cannot carry out it fails
+//! ([`offload::FailureKind::BadRequest`]). Not modelled yet: batches with a flush timer,
+//! throttling, device reset, virtual time.
+
+#![forbid(unsafe_code)]
 
 pub mod compute;
+mod config;
+mod counters;
+mod device;
+mod engines;
+mod fault;
+mod preset;
+mod software;
+mod work;
+
+pub use config::{Completions, DeviceConfig, DeviceFileError, Faults, LinkTime, ServiceTime, Slow};
+pub use device::{DeviceStats, OpenError, SimDevice};
+pub use preset::{Preset, presets};
+pub use software::SoftwareEngine;

@@ -213,11 +213,12 @@ impl WaitCtx {
     }
 
     /// Asks not to be told at all (`true`), for an application that polls its jobs by resuming
-    /// them; `false` takes it back. Wakes that come meanwhile only store their status.
+    /// them; `false` takes it back. Wakes that come meanwhile only store their status; one that
+    /// came before and was not seen yet is told afterwards.
     ///
     /// # Errors
     ///
-    /// When a wake that was kept from before cannot be told now.
+    /// What the system says when such a wake could not be moved.
     pub fn set_silent(&self, silent: bool) -> io::Result<()> {
         self.owner.wake.set_silent(silent)
     }
@@ -269,6 +270,12 @@ impl WaitCtx {
             return Ok(false);
         }
         self.owner.wake_fd.get().map_or(Ok(false), |fd| fd.drain())
+    }
+
+    /// Tells this context from others that live.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.owner).addr()
     }
 
     #[cold]
@@ -342,12 +349,15 @@ impl Drop for Owner {
             let Some((key, mut fd)) = lock(&self.table).pop() else {
                 break;
             };
-            if let Some(cleanup) = fd.cleanup.take() {
-                let (raw, data) = (fd.raw(), fd.data.take());
-                let view = Closing::new(self);
-                let run = AssertUnwindSafe(|| cleanup(&view, key, raw, data));
-                panic = catch_unwind(run).err().or(panic);
-            }
+            // Also the drop of the fd and its data, which is user code.
+            let run = AssertUnwindSafe(|| {
+                if let Some(cleanup) = fd.cleanup.take() {
+                    let (raw, data) = (fd.raw(), fd.data.take());
+                    cleanup(&Closing::new(self), key, raw, data);
+                }
+                drop(fd);
+            });
+            panic = catch_unwind(run).err().or(panic);
         }
         self.wake.close();
         if let Some(panic) = panic

@@ -23,9 +23,9 @@
 //! ```
 //!
 //! The engine holds only the lower half. When the last [`WaitCtx`] goes, its fds are cleaned up
-//! on that thread; a notifier that fires later finds the context closed and does nothing, and
-//! one that is in the middle of writing holds its own reference to the fd, so the number cannot
-//! have become somebody else's socket.
+//! on that thread; a notifier that fires later finds the context closed and does nothing, and the
+//! context waits for one that is in the middle of writing, so the number cannot have become
+//! somebody else's socket.
 //!
 //! Everything here can be used from any thread. There is no unsafe code.
 //!

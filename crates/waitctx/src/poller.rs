@@ -1,7 +1,9 @@
 //! An epoll set of many contexts: the event loop for applications that wait on one fd per job.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +20,14 @@ use crate::ctx::WaitCtx;
 pub struct FdPoller {
     epoll: rustix::fd::OwnedFd,
     watched: HashMap<RawFd, Watched>,
-    events: Vec<epoll::Event>,
 }
 
 struct Watched {
     fd: Arc<dyn AsFd + Send + Sync>,
     token: u64,
+    /// The context it is watched for. An address is enough: a context that is gone has nobody
+    /// left to watch for, if it is taken for a new one.
+    ctx: usize,
 }
 
 impl std::fmt::Debug for FdPoller {
@@ -62,7 +66,6 @@ impl FdPoller {
         Ok(FdPoller {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             watched: HashMap::new(),
-            events: Vec::with_capacity(FdPoller::BATCH),
         })
     }
 
@@ -78,13 +81,13 @@ impl FdPoller {
         }
         let changes = ctx.changes();
         for number in changes.removed {
-            self.forget(number)?;
+            self.forget(number, ctx)?;
         }
         let owned = ctx.owned_fds();
         let mut refused = Ok(());
         for number in changes.added {
             match owned.iter().find(|fd| fd.as_fd().as_raw_fd() == number) {
-                Some(fd) => self.watch(number, fd, token)?,
+                Some(fd) => self.watch(number, fd, ctx, token)?,
                 None => refused = Err(PollerError::Foreign { fd: number }),
             }
         }
@@ -97,9 +100,9 @@ impl FdPoller {
     ///
     /// What the system says of `epoll_ctl`.
     pub fn leave(&mut self, ctx: &WaitCtx) -> io::Result<()> {
-        ctx.all_fds()
-            .into_iter()
-            .try_for_each(|number| self.forget(number))
+        // Also those that it has cleared and that were not followed since.
+        let removed = ctx.changes().removed;
+        (removed.into_iter().chain(ctx.all_fds())).try_for_each(|number| self.forget(number, ctx))
     }
 
     /// Waits until a watched fd is readable, or until `timeout` has passed. Appends the tokens of
@@ -111,41 +114,52 @@ impl FdPoller {
     /// What the system says of `epoll_wait`.
     pub fn wait(&mut self, tokens: &mut Vec<u64>, timeout: Option<Duration>) -> io::Result<usize> {
         let timeout = timeout.and_then(|t| Timespec::try_from(t).ok());
-        self.events.clear();
-        let spare = rustix::buffer::spare_capacity(&mut self.events);
-        match epoll::wait(&self.epoll, spare, timeout.as_ref()) {
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => return Ok(0),
-            Err(e) => return Err(e.into()),
+        // Not kept from wait to wait: an event can hold a pointer, and would tie the poller to
+        // its thread.
+        let mut events = [const { MaybeUninit::uninit() }; FdPoller::BATCH];
+        match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
+            Ok((ready, _)) => {
+                tokens.extend(ready.iter().map(|event| event.data.u64()));
+                Ok(ready.len())
+            }
+            Err(rustix::io::Errno::INTR) => Ok(0),
+            Err(e) => Err(e.into()),
         }
-        tokens.extend(self.events.iter().map(|event| event.data.u64()));
-        Ok(self.events.len())
     }
 
     fn watch(
         &mut self,
         number: RawFd,
         fd: &Arc<dyn AsFd + Send + Sync>,
+        ctx: &WaitCtx,
         token: u64,
     ) -> io::Result<()> {
+        let ctx = ctx.address();
         // A record is listed until the next resume, so the same fd can be met twice.
-        if let Some(known) = self.watched.get(&number) {
-            if known.token == token && Arc::ptr_eq(&known.fd, fd) {
-                return Ok(());
-            }
-            self.forget(number)?;
+        if let Some(known) = self.watched.get(&number)
+            && (known.token, known.ctx) == (token, ctx)
+            && Arc::ptr_eq(&known.fd, fd)
+        {
+            return Ok(());
+        }
+        if let Some(known) = self.watched.remove(&number) {
+            epoll::delete(&self.epoll, &known.fd)?;
         }
         let data = epoll::EventData::new_u64(token);
         epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN)?;
         let fd = Arc::clone(fd);
-        self.watched.insert(number, Watched { fd, token });
+        self.watched.insert(number, Watched { fd, token, ctx });
         Ok(())
     }
 
-    fn forget(&mut self, number: RawFd) -> io::Result<()> {
-        match self.watched.remove(&number) {
-            Some(watched) => Ok(epoll::delete(&self.epoll, &watched.fd)?),
-            None => Ok(()),
+    /// Stops watching what `ctx` has, or had, under `number`. A record outlives its fd, so the
+    /// number may be another context's by now: that one is left alone.
+    fn forget(&mut self, number: RawFd, ctx: &WaitCtx) -> io::Result<()> {
+        match self.watched.entry(number) {
+            Entry::Occupied(entry) if entry.get().ctx == ctx.address() => {
+                Ok(epoll::delete(&self.epoll, &entry.remove().fd)?)
+            }
+            _ => Ok(()),
         }
     }
 }

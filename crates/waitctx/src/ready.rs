@@ -227,12 +227,11 @@ impl ReadyQueue {
     ///
     /// None in practice; see [`WakeFd::drain`].
     pub fn disarm(&self) -> io::Result<()> {
-        let was_armed = std::mem::take(&mut lock(&self.shared.queue).armed);
-        match &self.shared.fd {
-            // Still armed: nobody has written.
-            Some(fd) if !was_armed => fd.drain().map(drop),
-            _ => Ok(()),
-        }
+        lock(&self.shared.queue).armed = false;
+        // Also when it was still armed: a write for the sleep before this one may have come after
+        // that one's end, and unread it would end every sleep from now on.
+        self.shared.fd.as_ref().map_or(Ok(false), WakeFd::drain)?;
+        Ok(())
     }
 
     /// The fd of a queue made by [`with_fd`](ReadyQueue::with_fd).

@@ -54,20 +54,30 @@ impl Targets {
             Route::Nowhere
         }
     }
-}
 
-/// What is to be told, decided under the lock and told outside it.
-enum Target {
-    Callback(Callback),
-    Fd(Arc<WakeFd>),
-}
-
-impl Target {
-    fn tell(self) -> io::Result<()> {
-        match self {
-            Target::Callback(callback) => callback.call(),
-            Target::Fd(fd) => fd.wake(),
+    /// Sends a wake where it goes now. The fd is written here, under the lock: whoever puts
+    /// another target in its place finds the wake in it, and after the end of the context nobody
+    /// is in the middle of a write. The callback is user code, and handed back to be called
+    /// outside the lock.
+    fn send(&mut self) -> io::Result<(Route, Option<Callback>)> {
+        let route = self.route();
+        let mut callback = None;
+        match route {
+            Route::Callback => callback = self.callback.clone(),
+            Route::Fd => self.fd.as_ref().map_or(Ok(()), |fd| fd.wake())?,
+            Route::Nowhere => self.pending = true,
+            Route::Silent | Route::Closed => {}
         }
+        Ok((route, callback))
+    }
+
+    /// Takes back a wake that sits unread in the fd, so that the fd does not stay readable for
+    /// ever once wakes go elsewhere.
+    fn take_back(&mut self) -> io::Result<()> {
+        if let Some(fd) = &self.fd {
+            self.pending |= fd.drain()?;
+        }
+        Ok(())
     }
 }
 
@@ -104,73 +114,64 @@ impl Wake {
 
     /// Wakes. The status becomes visible before the wake does.
     pub(crate) fn fire(&self, status: Status) -> io::Result<Route> {
-        let (route, target) = {
+        let (route, callback) = {
             let mut targets = lock(&self.targets);
-            let route = targets.route();
-            if route != Route::Closed {
+            if !targets.closed {
                 self.set_status(status);
             }
-            let target = match route {
-                Route::Callback => targets.callback.clone().map(Target::Callback),
-                Route::Fd => targets.fd.clone().map(Target::Fd),
-                Route::Nowhere => {
-                    targets.pending = true;
-                    None
-                }
-                Route::Silent | Route::Closed => None,
-            };
-            (route, target)
+            targets.send()?
         };
-        target.map_or(Ok(()), Target::tell)?;
+        callback.map_or(Ok(()), |callback| callback.call())?;
         Ok(route)
     }
 
     /// Changes the targets; a wake that had nowhere to go goes to the new one.
-    fn change(&self, change: impl FnOnce(&mut Targets)) -> io::Result<()> {
-        let owed = {
+    fn change(&self, change: impl FnOnce(&mut Targets) -> io::Result<()>) -> io::Result<()> {
+        let (changed, owed) = {
             let mut targets = lock(&self.targets);
-            change(&mut targets);
+            let changed = change(&mut targets);
             let route = targets.route();
             self.route.store(route as u8, Ordering::Release);
-            let owed = match route {
-                Route::Callback if targets.pending => {
-                    targets.callback.clone().map(Target::Callback)
-                }
-                Route::Fd if targets.pending => targets.fd.clone().map(Target::Fd),
-                _ => None,
-            };
-            if owed.is_some() {
-                targets.pending = false;
+            let mut owed = Ok(None);
+            if targets.pending && matches!(route, Route::Callback | Route::Fd) {
+                owed = targets.send().map(|(_, callback)| callback);
+                targets.pending = owed.is_err();
             }
-            owed
+            (changed, owed)
         };
-        owed.map_or(Ok(()), Target::tell)
+        owed?.map_or(Ok(()), |callback| callback.call())?;
+        changed
     }
 
-    /// Sets or unsets the callback. A wake that sits unread in the fd moves on to the callback,
-    /// so that the fd does not stay readable for ever.
+    /// Sets or unsets the callback. A wake that sits unread in the fd moves on to the callback.
     pub(crate) fn set_callback(&self, callback: Option<Callback>) -> io::Result<Option<Callback>> {
         let mut old = None;
-        let setting = callback.is_some();
-        let mut drained = Ok(false);
-        let told = self.change(|targets| {
+        self.change(|targets| {
             old = std::mem::replace(&mut targets.callback, callback);
-            if let (true, Some(fd)) = (setting, &targets.fd) {
-                drained = fd.drain();
-                targets.pending |= matches!(drained, Ok(true));
+            if targets.callback.is_some() {
+                targets.take_back()?;
             }
-        });
-        told?;
-        drained?;
+            Ok(())
+        })?;
         Ok(old)
     }
 
+    /// Stops and starts telling. A wake that sits unread in the fd is told again at the start.
     pub(crate) fn set_silent(&self, silent: bool) -> io::Result<()> {
-        self.change(|targets| targets.silent = silent)
+        self.change(|targets| {
+            targets.silent = silent;
+            if silent {
+                targets.take_back()?;
+            }
+            Ok(())
+        })
     }
 
     pub(crate) fn set_fd(&self, fd: Arc<WakeFd>) -> io::Result<()> {
-        self.change(|targets| targets.fd = Some(fd))
+        self.change(|targets| {
+            targets.fd = Some(fd);
+            Ok(())
+        })
     }
 
     /// The end of the context: from now on nobody is told.

@@ -4,8 +4,7 @@
 
 mod common;
 
-use std::os::fd::{AsFd, AsRawFd};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, mpsc};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use waitctx::{Callback, Notified, Notifier, Status, WaitCtx, WakeFd};
@@ -339,20 +338,22 @@ fn no_wake_is_lost_while_the_target_changes() {
     const ROUNDS: usize = 2000;
     let ctx = WaitCtx::new();
     let notifier = ctx.notifier().expect("an fd to spare");
-    let step = Barrier::new(2);
+    let (go, rounds) = mpsc::sync_channel(0);
+    let (done, when_done) = mpsc::sync_channel(0);
     std::thread::scope(|s| {
         s.spawn(|| {
-            for _ in 0..ROUNDS {
-                step.wait();
+            for () in rounds {
                 notify(&notifier);
-                step.wait();
+                done.send(()).expect("received");
             }
         });
+        // Owned here, so that a failure ends the thread.
+        let (go, when_done) = (go, when_done);
         for _ in 0..ROUNDS {
             let called = Count::default();
-            step.wait();
+            go.send(()).expect("received");
             ctx.set_callback(called.callback()).expect("told");
-            step.wait();
+            when_done.recv().expect("sent");
             // Whichever came first, the callback is the one that was told.
             assert_eq!(called.get(), 1);
             assert!(!readable(ctx.wake_fd().expect("made")));
@@ -364,37 +365,30 @@ fn no_wake_is_lost_while_the_target_changes() {
 #[test]
 fn a_context_may_go_in_the_middle_of_a_wake() {
     const ROUNDS: usize = 2000;
-    let (to_notify, contexts) = std::sync::mpsc::sync_channel::<Notifier>(0);
-    let step = Barrier::new(2);
+    let (go, notifiers) = mpsc::sync_channel::<Notifier>(0);
+    let (done, when_done) = mpsc::sync_channel(0);
     std::thread::scope(|s| {
         s.spawn(|| {
-            for notifier in contexts {
-                step.wait();
-                let notified = notify(&notifier);
-                assert!(matches!(notified, Notified::Fd | Notified::Gone));
-                step.wait();
+            for notifier in notifiers {
+                done.send(notify(&notifier)).expect("received");
             }
         });
+        // Owned here, so that a failure ends the thread.
+        let (go, when_done) = (go, when_done);
         for _ in 0..ROUNDS {
             let ctx = WaitCtx::new();
             let notifier = ctx.notifier().expect("an fd to spare");
-            let number = ctx.wake_fd().expect("made").as_fd().as_raw_fd();
             let wake_fd = Arc::downgrade(ctx.wake_fd().expect("made"));
-            to_notify.send(notifier).expect("received");
-            step.wait();
+            go.send(notifier).expect("received");
             drop(ctx);
-            // Closed at once, wherever the notifier is: its number is free for a stranger, who
-            // is not woken.
+            // Closed at once, wherever the notifier is: the number is free for a stranger, who is
+            // not woken.
             assert!(wake_fd.upgrade().is_none());
             let stranger = WakeFd::new().expect("an fd to spare");
-            step.wait();
-            assert!(
-                !readable(&stranger),
-                "{number} was written as {:?}",
-                stranger.as_fd()
-            );
+            let notified = when_done.recv().expect("sent");
+            assert!(matches!(notified, Notified::Fd | Notified::Gone));
+            assert!(!readable(&stranger));
         }
-        drop(to_notify);
     });
 }
 

@@ -13,7 +13,7 @@ mod eventfd;
     all(
         any(target_os = "linux", target_os = "android"),
         not(waitctx_pipe),
-        not(test)
+        any(not(test), loom)
     ),
     expect(dead_code, reason = "compiled for its tests")
 )]
@@ -31,7 +31,13 @@ use pipe::Pipe as Imp;
 /// with `select`, `poll` or `epoll`, level-triggered or edge-triggered; read and write it only
 /// through these methods.
 #[derive(Debug)]
-pub struct WakeFd(Imp);
+pub struct WakeFd {
+    imp: Imp,
+    /// The model checker does not see system calls: a step on this stands for each of them, and
+    /// puts those on one fd into one order, as the kernel does.
+    #[cfg(loom)]
+    calls: crate::sync::AtomicBool,
+}
 
 impl WakeFd {
     /// Opens one.
@@ -40,7 +46,11 @@ impl WakeFd {
     ///
     /// `EMFILE` or `ENFILE` when the process or the system has no descriptor left.
     pub fn new() -> io::Result<WakeFd> {
-        Imp::new().map(WakeFd)
+        Ok(WakeFd {
+            imp: Imp::new()?,
+            #[cfg(loom)]
+            calls: crate::sync::AtomicBool::new(false),
+        })
     }
 
     /// Makes it readable. From any thread; never blocks.
@@ -51,7 +61,8 @@ impl WakeFd {
     /// readable already. Whatever else the system reports comes back, since a lost wake is a
     /// job that hangs.
     pub fn wake(&self) -> io::Result<()> {
-        self.0.wake()
+        self.step();
+        self.imp.wake()
     }
 
     /// Makes it unreadable again. Says whether it was readable.
@@ -60,13 +71,24 @@ impl WakeFd {
     ///
     /// None in practice, as for [`wake`](WakeFd::wake).
     pub fn drain(&self) -> io::Result<bool> {
-        self.0.drain()
+        self.step();
+        self.imp.drain()
+    }
+
+    #[cfg(not(loom))]
+    fn step(&self) {}
+
+    #[cfg(loom)]
+    fn step(&self) {
+        self.calls.swap(true, crate::sync::Ordering::AcqRel);
     }
 }
 
 impl AsFd for WakeFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        // Whoever asks for it is about to poll it.
+        self.step();
+        self.imp.as_fd()
     }
 }
 

@@ -1,0 +1,404 @@
+//! The device: what applications submit to.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use offload::{
+    Counters, Drive, Engine, Failure, FailureKind, Gate, OpKind, Reason, Refused, Request,
+    Response, Submission, Ticket,
+};
+use waitctx::Notifier;
+
+use crate::compute;
+use crate::config::{Completions, DeviceConfig, DeviceFileError};
+use crate::counters::Count;
+use crate::engines::Engines;
+use crate::fault::{FaultPlan, Outcome};
+use crate::work::{Message, Work, Worker, carry_out, complete, fail};
+
+/// A simulated device: an [`Engine`].
+///
+/// Dropping the last handle kills it: what is in flight fails with [`FailureKind::Down`], and the
+/// workers are joined. [`shutdown`](SimDevice::shutdown) finishes what is in flight first.
+pub struct SimDevice {
+    shared: Arc<Shared>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What the device's threads share with its users.
+pub(crate) struct Shared {
+    config: DeviceConfig,
+    plan: FaultPlan,
+    /// The device models time: link, service, or a delay.
+    timed: bool,
+    state: AtomicU8,
+    /// The workers have gone: nobody takes from the inbox any more.
+    ended: AtomicBool,
+    rings: Vec<Gate>,
+    next_ring: AtomicUsize,
+    outbox: Sender<Message>,
+    inbox: Receiver<Message>,
+    engines: Mutex<Engines>,
+    count: Count,
+    /// For a device that is polled: the state that a worker thread would have.
+    poller: Mutex<Worker>,
+    opened: Instant,
+}
+
+/// Takes requests.
+const RUNNING: u8 = 0;
+/// Takes none, and finishes those it has.
+const DRAINING: u8 = 1;
+/// Takes none, and fails those it has. Final.
+const DEAD: u8 = 2;
+
+/// Why a device was not opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The configuration is not one.
+    #[error("the device cannot be opened: {0}")]
+    Config(#[from] DeviceFileError),
+    /// A worker thread could not be started.
+    #[error("a worker thread of the device could not be started: {0}; lower `workers`")]
+    Worker(#[source] io::Error),
+}
+
+/// What a device has done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct DeviceStats {
+    /// The counts of its operations.
+    pub counters: Counters,
+    /// The part of the modelled engines' time that was spent on requests, from 0 to 1, since the
+    /// device was opened; 0 for a device without a bound on its engines.
+    pub engine_utilisation: f64,
+}
+
+impl SimDevice {
+    /// Opens a device as `config` describes it, and starts its workers. `seed` decides which
+    /// operations its faults strike.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub fn open(config: &DeviceConfig, seed: u64) -> Result<Arc<SimDevice>, OpenError> {
+        config.check()?;
+        let opened = Instant::now();
+        let places = config.instances as usize * config.ring_depth_max as usize;
+        // Room for all that the rings admit, and for a stop to each worker: a send never blocks.
+        let (outbox, inbox) = bounded(places + config.workers as usize);
+        let zero = |fixed: u64, per_byte: f64| fixed == 0 && per_byte == 0.0;
+        let untimed = zero(config.link.fixed_ns, config.link.per_byte_ns)
+            && zero(config.faults.slow.extra_ns, 0.0)
+            && std::iter::once(&config.service_default)
+                .chain(config.service.values())
+                .all(|time| zero(time.fixed_ns, time.per_byte_ns));
+        let shared = Arc::new(Shared {
+            plan: FaultPlan::new(config.faults, seed),
+            timed: !untimed,
+            state: AtomicU8::new(RUNNING),
+            ended: AtomicBool::new(false),
+            rings: (0..config.instances)
+                .map(|_| Gate::new(config.ring_depth_max))
+                .collect(),
+            next_ring: AtomicUsize::new(0),
+            outbox,
+            inbox,
+            engines: Mutex::new(Engines::new(config.engines, opened)),
+            count: Count::default(),
+            poller: Mutex::new(Worker::default()),
+            opened,
+            config: config.clone(),
+        });
+        let device = Arc::new(SimDevice {
+            shared,
+            workers: Mutex::new(Vec::new()),
+        });
+        // Those of a device that completes before the pause look after what it loses.
+        if config.completions != Completions::Poll {
+            for n in 0..config.workers {
+                let shared = Arc::clone(&device.shared);
+                let worker = std::thread::Builder::new()
+                    .name(format!("{}-{n}", config.name))
+                    .spawn(move || Worker::default().run(&shared, &shared.inbox))
+                    .map_err(OpenError::Worker)?;
+                lock(&device.workers).push(worker);
+            }
+        }
+        Ok(device)
+    }
+
+    /// The configuration it was opened with.
+    #[must_use]
+    pub fn config(&self) -> &DeviceConfig {
+        &self.shared.config
+    }
+
+    /// What it has done so far. Exact when nothing is in flight.
+    #[must_use]
+    pub fn stats(&self) -> DeviceStats {
+        let shared = &self.shared;
+        let elapsed = shared.opened.elapsed().as_nanos() as f64;
+        let capacity = elapsed * f64::from(shared.config.engines);
+        let utilisation = if capacity > 0.0 {
+            (shared.count.busy_ns() as f64 / capacity).min(1.0)
+        } else {
+            0.0
+        };
+        DeviceStats {
+            counters: self.counters(),
+            engine_utilisation: utilisation,
+        }
+    }
+
+    /// Takes no more requests, finishes those in flight (lost ones fail), ends the workers, and
+    /// returns the final counts. Again: returns the same.
+    ///
+    /// # Panics
+    ///
+    /// If a worker has panicked, which is a bug.
+    pub fn shutdown(&self) -> DeviceStats {
+        // A device that is dead stays so.
+        let _ = self.shared.state.compare_exchange(
+            RUNNING,
+            DRAINING,
+            Ordering::SeqCst,
+            Ordering::SeqCst,
+        );
+        let panicked = self.end();
+        assert!(!panicked, "a worker of the device panicked");
+        self.stats()
+    }
+
+    /// Dies: takes no more requests, and fails those in flight with [`FailureKind::Down`]. What
+    /// has not been computed is handed back with its failure.
+    pub fn kill(&self) {
+        self.shared.state.store(DEAD, Ordering::SeqCst);
+        self.end();
+    }
+
+    /// Ends the workers, and whatever is in flight. Says whether a worker has panicked.
+    fn end(&self) -> bool {
+        let shared = &*self.shared;
+        let workers = std::mem::take(&mut *lock(&self.workers));
+        for _ in &workers {
+            // Never full: see `open`. Never disconnected: we hold both ends.
+            let _ = shared.outbox.send(Message::Stop);
+        }
+        let here = std::thread::current().id();
+        let mut panicked = false;
+        for worker in workers {
+            // The last handle can be dropped by a callback on a worker, which cannot wait for
+            // itself and ends when it gets its message.
+            if worker.thread().id() != here {
+                panicked |= worker.join().is_err();
+            }
+        }
+        // A poll that is under way elsewhere finishes what it has taken itself.
+        if let Ok(mut poller) = shared.poller.try_lock() {
+            poller.poll(shared, &shared.inbox, 0);
+            std::mem::take(&mut *poller).finish(shared);
+        }
+        // Work that was submitted beside all this is found by us here, or by its submitter, who
+        // looks whether we have ended after putting it in.
+        shared.ended.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        shared.empty_inbox();
+        panicked
+    }
+}
+
+impl Shared {
+    pub(crate) fn config(&self) -> &DeviceConfig {
+        &self.config
+    }
+
+    pub(crate) fn count(&self) -> &Count {
+        &self.count
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == DEAD
+    }
+
+    pub(crate) fn leave_ring(&self, instance: usize) {
+        self.rings[instance].leave();
+    }
+
+    pub(crate) fn take_engine(&self, arrival: Instant, service: Duration) -> Instant {
+        lock(&self.engines).take(arrival, service)
+    }
+
+    pub(crate) fn busy(&self, service: Duration) {
+        let ns = u64::try_from(service.as_nanos()).unwrap_or(u64::MAX);
+        self.count.busy(ns);
+    }
+
+    /// Finds a ring with room, going round them, or the one that the ticket is for.
+    fn enter(&self, ticket: Option<Ticket>) -> Result<usize, Option<Ticket>> {
+        if let Some(ticket) = ticket {
+            return match self.rings.iter().position(|ring| ring.issued(&ticket)) {
+                Some(at) => self.rings[at].enter(Some(ticket)).map(|()| at),
+                // Another device's: worth nothing here.
+                None => Err(Some(ticket)),
+            };
+        }
+        let count = self.rings.len();
+        let first = if count == 1 {
+            0
+        } else {
+            self.next_ring.fetch_add(1, Ordering::Relaxed) % count
+        };
+        (first..count)
+            .chain(0..first)
+            .find(|at| self.rings[*at].enter(None).is_ok())
+            .ok_or(None)
+    }
+
+    /// After the workers have gone: fails what a submitter put in beside the end.
+    fn empty_inbox(&self) {
+        while let Ok(message) = self.inbox.try_recv() {
+            if let Message::Work(work) = message {
+                fail(self, work, FailureKind::Down);
+            }
+        }
+    }
+}
+
+impl Engine for SimDevice {
+    fn name(&self) -> &str {
+        "sim"
+    }
+
+    fn supports(&self, op: OpKind) -> bool {
+        compute::supports(op)
+    }
+
+    fn run_inline(&self, request: Request) -> Result<Result<Response, Failure>, Request> {
+        if request.data.len() < self.shared.config.inline_below_bytes {
+            Ok(compute::compute(request))
+        } else {
+            Err(request)
+        }
+    }
+
+    fn submit(&self, submission: Submission) -> Result<(), Refused> {
+        let shared = &*self.shared;
+        let refuse = |reason, submission| {
+            shared.count.refused();
+            Err(Refused { reason, submission })
+        };
+        if shared.state.load(Ordering::SeqCst) != RUNNING {
+            return refuse(Reason::Down, submission);
+        }
+        let kind = submission.request.op.kind();
+        if !self.supports(kind) {
+            return refuse(Reason::Unsupported(kind), submission);
+        }
+        let fate = shared.plan.fate(submission.request.id);
+        // Once: whoever comes back has a ticket.
+        if fate.ring_full && submission.ticket.is_none() {
+            return refuse(Reason::RingFull, submission);
+        }
+        let Submission {
+            request,
+            completion,
+            ticket,
+        } = submission;
+        let instance = match shared.enter(ticket) {
+            Ok(instance) => instance,
+            Err(ticket) => {
+                let submission = Submission {
+                    request,
+                    completion,
+                    ticket,
+                };
+                return refuse(Reason::RingFull, submission);
+            }
+        };
+        shared.count.submitted();
+        let work = Work {
+            request,
+            completion,
+            instance,
+            submitted: shared.timed.then(Instant::now),
+            fate,
+        };
+        let before_pause = shared.config.completions == Completions::BeforePause;
+        if before_pause && work.fate.outcome != Outcome::Lost {
+            complete(shared, carry_out(work));
+            return Ok(());
+        }
+        // Never full: the rings admit no more than it holds. Never disconnected: we hold both
+        // ends.
+        let _ = shared.outbox.send(Message::Work(work));
+        // See `end`.
+        fence(Ordering::SeqCst);
+        if shared.ended.load(Ordering::SeqCst) {
+            shared.empty_inbox();
+        }
+        Ok(())
+    }
+
+    fn queue_for_room(&self, notifier: &Notifier) -> Option<Ticket> {
+        // In the shortest line, or simply round them: with lines only when all are full, the
+        // difference is one request.
+        let at = self.shared.next_ring.fetch_add(1, Ordering::Relaxed) % self.shared.rings.len();
+        Some(self.shared.rings[at].wait(notifier))
+    }
+
+    fn drive(&self) -> Drive {
+        match self.shared.config.completions {
+            Completions::Poll => Drive::Poll,
+            _ => Drive::Threads,
+        }
+    }
+
+    fn poll(&self, quota: usize) -> usize {
+        if self.drive() != Drive::Poll {
+            return 0;
+        }
+        // Somebody else polls, or a callback polls from inside a poll: nothing left to do here.
+        match self.shared.poller.try_lock() {
+            Ok(mut poller) => poller.poll(&self.shared, &self.shared.inbox, quota),
+            Err(_) => 0,
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        let in_flight = self
+            .shared
+            .rings
+            .iter()
+            .map(|r| u64::from(r.inside()))
+            .sum();
+        self.shared.count.snapshot(in_flight)
+    }
+}
+
+impl Drop for SimDevice {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl fmt::Debug for SimDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimDevice")
+            .field("name", &self.shared.config.name)
+            .field("counters", &self.counters())
+            .finish_non_exhaustive()
+    }
+}
+
+/// No user code runs under a lock of this crate, but for the poller's, whose state is whole at
+/// each step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
