@@ -1,3 +1,56 @@
-//! x
+//! The command line: benchmarks of pausable jobs on a simulated accelerator, and small tools that
+//! send real work through it.
+//!
+//! A straight pipeline: [`cli`] takes the arguments, each command checks them into typed options,
+//! runs, and reports. Exit status: 0 all went well, 1 something did not, 2 bad input.
+
 #![forbid(unsafe_code)]
-fn main(){}
+
+mod bench;
+mod cli;
+
+
+
+mod engine;
+mod error;
+
+mod out;
+mod report;
+
+mod system;
+mod units;
+
+use std::process::ExitCode;
+
+use crate::cli::{Asked, Command};
+use crate::error::Error;
+use crate::out::Out;
+
+fn main() -> ExitCode {
+    let result = cli::parse().and_then(run);
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            // Nobody to tell if this cannot be written either.
+            let _ = out::say(&error);
+            error.exit_code()
+        }
+    }
+}
+
+fn run(asked: Asked) -> Result<ExitCode, Error> {
+    let mut out = Out::stdout();
+    let command = match asked {
+        Asked::Command(command) => command,
+        Asked::Text(text) => {
+            out.write(text.as_bytes())?;
+            out.finish()?;
+            return Ok(ExitCode::SUCCESS);
+        }
+_ => ExitCode::SUCCESS, };
+    let code = match command {
+        Command::Bench(args) => bench::run(args, &mut out)?,
+_ => ExitCode::SUCCESS, };
+    out.finish()?;
+    Ok(code)
+}

@@ -115,7 +115,8 @@ impl ReadyQueue {
     /// Makes this queue the callback of `ctx`: wakes put `token` into it. The token is the
     /// owner's; two contexts may share one.
     ///
-    /// Once the queue is dropped, wakes of the contexts that are still attached go nowhere.
+    /// Once the queue is dropped, wakes of the contexts that are still attached go nowhere. A token
+    /// that is queued already stays queued when its context is attached anew, or elsewhere.
     pub fn attach(&self, ctx: &WaitCtx, token: u64) {
         let slot = Arc::new(ReadySlot {
             shared: Arc::clone(&self.shared),
@@ -221,7 +222,7 @@ impl ReadyQueue {
     }
 
     /// After the event loop's sleep: no more writes to the fd until it is armed again, and the
-    /// one that may have come is read.
+    /// one that may have come is read. (One that is still on its way ends the next sleep early.)
     ///
     /// # Errors
     ///
@@ -306,5 +307,42 @@ impl fmt::Debug for ReadyQueue {
             .field("armed", &queue.armed)
             .field("wakes", &queue.wakes)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::status::Status;
+
+    /// What a queue shares with its tokens goes with the last of them, whichever goes first.
+    #[test]
+    fn a_queue_that_is_dropped_with_tokens_in_it_leaks_nothing() {
+        for queue in [
+            ReadyQueue::new(),
+            ReadyQueue::with_fd().expect("an fd to spare"),
+        ] {
+            let shared = Arc::downgrade(&queue.shared);
+            let contexts = [WaitCtx::new(), WaitCtx::new()];
+            let notifiers = contexts.each_ref().map(|ctx| {
+                queue.attach(ctx, 7);
+                ctx.notifier().expect("no fd needed")
+            });
+            notifiers[0].notify(Status::Ok).expect("queued");
+            // The queue and two slots.
+            assert_eq!(shared.strong_count(), 3);
+
+            let [first, second] = contexts;
+            drop(first);
+            // Gone from its context, alive in the queue.
+            assert_eq!(shared.strong_count(), 3);
+            drop(queue);
+            assert_eq!(shared.strong_count(), 1);
+            // Queued by nobody, for nobody.
+            notifiers[1].notify(Status::Ok).expect("nobody");
+            assert_eq!(shared.strong_count(), 1);
+            drop(second);
+            assert_eq!(shared.strong_count(), 0);
+        }
     }
 }

@@ -62,12 +62,18 @@ fn without_descriptors_what_needs_one_says_so_and_nothing_else_fails() {
     let called = Count::default();
     ctx.set_callback(called.callback()).expect("no wake yet");
     let notifier = ctx.notifier().expect("no fd needed");
-    assert_eq!(notifier.notify(Status::Ok).expect("told"), Notified::Callback);
+    assert_eq!(
+        notifier.notify(Status::Ok).expect("told"),
+        Notified::Callback
+    );
     assert_eq!(called.get(), 1);
 
     let queue = ReadyQueue::new();
     queue.attach(&ctx, 7);
-    assert_eq!(notifier.notify(Status::Ok).expect("told"), Notified::Callback);
+    assert_eq!(
+        notifier.notify(Status::Ok).expect("told"),
+        Notified::Callback
+    );
     let mut tokens = Vec::new();
     assert_eq!(queue.wait(&mut tokens, None).expect("wait"), 1);
     assert_eq!(tokens, [7]);
@@ -75,7 +81,10 @@ fn without_descriptors_what_needs_one_says_so_and_nothing_else_fails() {
     ctx.clear_callback().expect("no wake left");
     ctx.set_silent(true).expect("no wake left");
     ctx.notifier().expect("no fd needed");
-    assert_eq!(notifier.notify(Status::Ok).expect("stored"), Notified::Silent);
+    assert_eq!(
+        notifier.notify(Status::Ok).expect("stored"),
+        Notified::Silent
+    );
     ctx.set_silent(false).expect("no wake left");
 
     // A wake that finds no target is kept, and none of the failures loses it.

@@ -43,7 +43,10 @@ struct Fds {
 impl Fds {
     fn list(&self, which: impl Fn(&Known) -> bool) -> Vec<RawFd> {
         let newest_first = self.history.iter().rev();
-        newest_first.filter(|k| which(k)).map(|k| k.number).collect()
+        newest_first
+            .filter(|k| which(k))
+            .map(|k| k.number)
+            .collect()
     }
 
     fn all(&self) -> Vec<RawFd> {

@@ -154,7 +154,10 @@ fn the_silent_are_not_told() {
     ctx.set_silent(true).expect("no wake yet");
     let notifier = ctx.notifier().expect("no fd needed");
     assert!(ctx.wake_fd().is_none());
-    assert_eq!(notifier.notify(Status::Again).expect("stored"), Notified::Silent);
+    assert_eq!(
+        notifier.notify(Status::Again).expect("stored"),
+        Notified::Silent
+    );
     assert_eq!(ctx.status(), Status::Again);
 
     ctx.set_callback(called.callback()).expect("not told");

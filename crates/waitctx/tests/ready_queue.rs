@@ -42,7 +42,10 @@ fn check_drain(queue: &ReadyQueue, expected: &[u64]) {
 #[track_caller]
 fn check_wait(queue: &ReadyQueue, timeout: Option<Duration>, expected: &[u64]) {
     let mut tokens = Vec::new();
-    assert_eq!(queue.wait(&mut tokens, timeout).expect("wait"), expected.len());
+    assert_eq!(
+        queue.wait(&mut tokens, timeout).expect("wait"),
+        expected.len()
+    );
     assert_eq!(tokens, expected);
 }
 
@@ -232,7 +235,6 @@ for_both_kinds! {
     }
 
     fn two_threads_hand_a_turn_to_and_fro(queue) {
-        // Each sleep is ended by exactly one wake, and nobody wakes who need not.
         const TURNS: u64 = 1000;
         let contexts = attached(&queue, 1);
         let (go, turns) = mpsc::channel();
@@ -283,6 +285,18 @@ for_both_kinds! {
         assert_eq!(notifier.notify(Status::Ok).expect("kept"), Notified::Kept);
         check_drain(&other, &[]);
         queue.attach(ctx, 9);
+        check_drain(&queue, &[9]);
+    }
+
+    fn a_queued_token_outlives_another_attach(queue) {
+        let contexts = attached(&queue, 1);
+        let (ctx, notifier) = &contexts[0];
+        notify(notifier);
+        queue.attach(ctx, 9);
+        notify(notifier);
+        notify(notifier);
+        check_drain(&queue, &[0, 9]);
+        notify(notifier);
         check_drain(&queue, &[9]);
     }
 

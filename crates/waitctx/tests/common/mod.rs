@@ -40,9 +40,7 @@ impl OtherEnd {
     pub(crate) fn is_closed(&self) -> bool {
         let mut fds = [PollFd::new(&self.0, PollFlags::OUT)];
         poll(&mut fds, Some(&Timespec::default())).expect("poll");
-        fds[0]
-            .revents()
-            .intersects(PollFlags::ERR | PollFlags::HUP)
+        fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
     }
 }
 

@@ -1,0 +1,97 @@
+//! `bench`: many jobs on an engine, each way of being woken in its row.
+
+mod options;
+mod payload;
+mod progress;
+mod row;
+mod verdict;
+mod worker;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use offload::Failure;
+
+use self::payload::Payload;
+use self::row::RowResult;
+use crate::cli::{BenchArgs, Format};
+use crate::error::{Error, RunError};
+use crate::out::{Out, say};
+use crate::report::{self, Report};
+
+pub(crate) use self::options::{BenchOptions, Until};
+
+/// Runs the rows and reports.
+pub(crate) fn run(args: BenchArgs, out: &mut Out) -> Result<ExitCode, Error> {
+    let options = BenchOptions::new(args)?;
+    let payload = load(&options)?;
+    let mut report = Report::new(&options);
+    announce(&options, &report, out)?;
+
+    let mut results = Vec::new();
+    for &notify in &options.notify {
+        let result = row::run(&options, notify, &payload)?;
+        report.rows.push(result.row.clone());
+        results.push(result);
+    }
+    match options.format {
+        Format::Table => report::table::write(&report, out)?,
+        Format::Json => report::json::write(&report, out)?,
+        Format::Csv => report::csv::write(&report, out)?,
+    }
+    conclude(&options, &results, out)
+}
+
+/// Reads or makes the payload.
+fn load(options: &BenchOptions) -> Result<Arc<Payload>, Error> {
+    let (op, size, seed) = (options.op, options.size, options.engine.seed);
+    let payload = match &options.input {
+        Some(path) => Payload::new(op, size, seed, payload::file_inputs(path, size)?),
+        None => Payload::random(op, size, seed),
+    };
+    let payload = payload.map_err(|failure: Failure| RunError::Operation {
+        what: "the payload, in software".to_owned(),
+        reason: failure.to_string(),
+    })?;
+    Ok(Arc::new(payload))
+}
+
+/// Says what is about to run: beside the table, or beside the data.
+fn announce(options: &BenchOptions, report: &Report, out: &mut Out) -> Result<(), Error> {
+    let line = report.summary();
+    if options.format == Format::Table {
+        out.line(line)?;
+        out.flush()?;
+    } else {
+        let _ = say(line);
+    }
+    for note in &options.notes {
+        let _ = say(note);
+    }
+    Ok(())
+}
+
+/// The verdict in words, and the exit status.
+fn conclude(
+    options: &BenchOptions,
+    results: &[RowResult],
+    out: &mut Out,
+) -> Result<ExitCode, Error> {
+    let table = options.format == Format::Table;
+    for line in verdict::lines(options, results) {
+        if table {
+            out.line(line)?;
+        } else {
+            let _ = say(line);
+        }
+    }
+    out.flush()?;
+    let mut code = ExitCode::SUCCESS;
+    for result in results {
+        for problem in &result.problems {
+            let _ = say(format_args!("{}: {problem}", result.row.notify));
+            code = ExitCode::FAILURE;
+        }
+    }
+    Ok(code)
+}

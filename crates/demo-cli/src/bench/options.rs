@@ -1,0 +1,112 @@
+//! The bench's arguments, checked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use offload::OpKind;
+
+use crate::cli::{BenchArgs, Format, NotifyArg, NotifyName};
+use crate::engine::EngineOptions;
+use crate::error::InputError;
+use crate::system;
+
+/// What a job takes beside its payload, at least: the pages of its stack that it touches, its
+/// context and its place in the set.
+const JOB_BYTES: u64 = 12 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct BenchOptions {
+    pub(crate) engine: EngineOptions,
+    pub(crate) jobs: usize,
+    pub(crate) threads: usize,
+    pub(crate) until: Until,
+    /// The rows, in order.
+    pub(crate) notify: Vec<NotifyName>,
+    pub(crate) op: OpKind,
+    pub(crate) size: usize,
+    pub(crate) input: Option<PathBuf>,
+    pub(crate) format: Format,
+    /// What was left out, and why.
+    pub(crate) notes: Vec<String>,
+}
+
+/// When a row ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Until {
+    Time(Duration),
+    Operations(u64),
+}
+
+impl BenchOptions {
+    pub(crate) fn new(args: BenchArgs) -> Result<BenchOptions, InputError> {
+        let (jobs, threads, size) = (args.jobs, args.threads, args.size);
+        if threads > jobs {
+            return Err(InputError::MoreThreadsThanJobs { threads, jobs });
+        }
+        check_memory(jobs, size, system::memory_bytes())?;
+        let engine = EngineOptions::new(&args.engine)?;
+        let mut notes = Vec::new();
+        let notify = match args.notify {
+            NotifyArg::All => NotifyName::ALL.to_vec(),
+            NotifyArg::Fd => vec![NotifyName::Fd],
+            NotifyArg::SharedFd => vec![NotifyName::SharedFd],
+            NotifyArg::Callback => vec![NotifyName::Callback],
+            NotifyArg::Poll => vec![NotifyName::Poll],
+        };
+        let mut options = BenchOptions {
+            engine,
+            jobs,
+            threads,
+            until: match args.total {
+                Some(total) => Until::Operations(total as u64),
+                None => Until::Time(args.duration),
+            },
+            notify,
+            op: args.op,
+            size,
+            input: args.input,
+            format: args.format,
+            notes: Vec::new(),
+        };
+        if options.notify.contains(&NotifyName::Fd)
+            && let Err((need, limit)) = system::make_room_for_fds(jobs)
+        {
+            if options.notify.len() == 1 {
+                return Err(InputError::TooFewFds { jobs, need, limit });
+            }
+            options.notify.retain(|&n| n != NotifyName::Fd);
+            notes.push(format!(
+                "no row for --notify fd: {jobs} jobs need {need} open files, and the hard limit (ulimit -Hn) is {limit}"
+            ));
+        }
+        options.notes = notes;
+        Ok(options)
+    }
+}
+
+fn check_memory(jobs: usize, size: usize, memory: Option<u64>) -> Result<(), InputError> {
+    let need = (jobs as u64).saturating_mul(size as u64 + JOB_BYTES);
+    match memory {
+        Some(have) if need > have / 2 => Err(InputError::TooMuchMemory {
+            jobs,
+            size,
+            need_mib: need >> 20,
+            have_mib: have >> 20,
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_the_memory_is_the_bound() {
+        let have = Some(2 * (1024 + JOB_BYTES) * 100);
+        assert!(check_memory(100, 1024, have).is_ok());
+        assert!(check_memory(101, 1024, have).is_err());
+        assert!(check_memory(usize::MAX, usize::MAX >> 20, have).is_err());
+        assert!(check_memory(1_000_000, 1024, None).is_ok());
+    }
+}

@@ -1,0 +1,211 @@
+//! What the operations work on, and what must come out.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use offload::{AesKey, Buffer, Failure, Op, OpKind, Output, Padding, Request, Response};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+use sim_engine::compute::compute;
+use zeroize::Zeroizing;
+
+use crate::error::InputError;
+
+/// The most bytes of a file that are used.
+const INPUT_BYTES_MAX: usize = 64 << 20;
+/// The most bytes of pseudo-random payload, unless one operation takes more.
+const RANDOM_BYTES_MAX: usize = 16 << 20;
+/// The most different pseudo-random payloads.
+const RANDOM_INPUTS_MAX: usize = 64;
+/// What a block mode's padding can add.
+const PADDING_BYTES: usize = 16;
+
+/// The inputs that the operations go round, and for each what plain software makes of it: every
+/// response is compared, byte for byte.
+pub(crate) struct Payload {
+    op: Op,
+    size: usize,
+    cases: Vec<Case>,
+}
+
+struct Case {
+    input: Vec<u8>,
+    /// What comes back in the buffer, where that is not the input.
+    data: Option<Vec<u8>>,
+    output: Output,
+}
+
+impl Payload {
+    /// Pseudo-random bytes, the same for the same seed.
+    pub(crate) fn random(kind: OpKind, size: usize, seed: u64) -> Result<Payload, Failure> {
+        let count = (RANDOM_BYTES_MAX / size).clamp(1, RANDOM_INPUTS_MAX);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let inputs = (0..count).map(|_| {
+            let mut input = vec![0; size];
+            rng.fill_bytes(&mut input);
+            input
+        });
+        Payload::new(kind, size, seed, inputs.collect())
+    }
+
+    /// What software makes of each input of `inputs`, all of `size` bytes.
+    pub(crate) fn new(
+        kind: OpKind,
+        size: usize,
+        seed: u64,
+        inputs: Vec<Vec<u8>>,
+    ) -> Result<Payload, Failure> {
+        let op = op_with_keys(kind, seed);
+        let expect = |input: Vec<u8>| {
+            let request = Request::new(op.clone(), input.clone());
+            let Response { data, output, .. } = compute(request)?;
+            let data = (*data != input).then(|| data.to_vec());
+            Ok(Case {
+                input,
+                data,
+                output,
+            })
+        };
+        let cases = inputs.into_iter().map(expect).collect::<Result<_, _>>()?;
+        Ok(Payload { op, size, cases })
+    }
+
+    /// Operation number `n` of a thread: its input is copied into `buffer`.
+    pub(crate) fn request(&self, n: u64, id: u64, mut buffer: Buffer) -> Request {
+        let case = self.case(n);
+        buffer.clear();
+        buffer.extend_from_slice(&case.input);
+        Request {
+            op: self.op.clone(),
+            data: buffer,
+            id,
+        }
+    }
+
+    /// Whether `response` is what software makes of operation number `n`.
+    pub(crate) fn is_right(&self, n: u64, response: &Response) -> bool {
+        let case = self.case(n);
+        response.output == case.output && *response.data == *case.data.as_ref().unwrap_or(&case.input)
+    }
+
+    /// A buffer that no operation outgrows.
+    pub(crate) fn buffer(&self) -> Buffer {
+        Zeroizing::new(Vec::with_capacity(self.size + PADDING_BYTES))
+    }
+
+    fn case(&self, n: u64) -> &Case {
+        // Never empty: neither constructor's callers make an empty list.
+        &self.cases[(n % self.cases.len() as u64) as usize]
+    }
+}
+
+/// The bytes of a file, `size` at a time and round again at the end.
+pub(crate) fn file_inputs(path: &Path, size: usize) -> Result<Vec<Vec<u8>>, InputError> {
+    let mut bytes = Vec::new();
+    let most = INPUT_BYTES_MAX.max(size);
+    File::open(path)
+        .and_then(|file| file.take(most as u64).read_to_end(&mut bytes))
+        .map_err(|source| InputError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+    let len = bytes.len();
+    if len == 0 {
+        let path = path.to_owned();
+        return Err(InputError::EmptyInput { path });
+    }
+    let whole = len.div_ceil(size) * size;
+    while bytes.len() < whole {
+        bytes.extend_from_within(..len.min(whole - bytes.len()));
+    }
+    Ok(bytes.chunks_exact(size).map(<[u8]>::to_vec).collect())
+}
+
+/// The operation with keys and the like from the seed; sealing for GCM, encryption for CBC.
+fn op_with_keys(kind: OpKind, seed: u64) -> Op {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // Apart from the payload's bytes.
+    rng.set_stream(1);
+    let mut key = [0; 32];
+    rng.fill_bytes(&mut key);
+    let mut iv = [0; 16];
+    rng.fill_bytes(&mut iv);
+    let mut nonce = [0; 12];
+    rng.fill_bytes(&mut nonce);
+    let mut short = [0; 16];
+    short.copy_from_slice(&key[..16]);
+    let aes = if kind.aes_key_bytes() == Some(32) {
+        AesKey::Aes256(key)
+    } else {
+        AesKey::Aes128(short)
+    };
+    let key = aes;
+    match kind {
+        OpKind::Sha256 => Op::Sha256,
+        OpKind::Sha512 => Op::Sha512,
+        OpKind::HmacSha256 => Op::HmacSha256 {
+            key: Zeroizing::new(iv.to_vec()),
+        },
+        OpKind::Aes128Ctr | OpKind::Aes256Ctr => Op::Ctr { key, iv },
+        OpKind::Aes128Gcm | OpKind::Aes256Gcm => Op::GcmSeal {
+            key,
+            nonce,
+            aad: Vec::new(),
+        },
+        OpKind::Aes128Cbc | OpKind::Aes256Cbc => Op::CbcEncrypt {
+            key,
+            iv,
+            padding: Padding::Pkcs7,
+        },
+        // Nop, and what this version does not know.
+        _ => Op::Nop,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn right_and_wrong_responses_are_told_apart_for_every_operation() {
+        for kind in OpKind::ALL {
+            let payload = Payload::random(kind, 100, 7).expect("software computes it");
+            for n in [0, 63, 64, 1000] {
+                let request = payload.request(n, n, payload.buffer());
+                assert_eq!(request.op.kind(), kind);
+                let mut response = compute(request).expect("software computes it");
+                assert!(payload.is_right(n, &response), "{kind}");
+                response.data[50] ^= 1;
+                assert!(!payload.is_right(n, &response), "{kind}");
+                response.data[50] ^= 1;
+                if let Output::Digest { bytes, .. } = &mut response.output {
+                    bytes[0] ^= 1;
+                    assert!(!payload.is_right(n, &response), "{kind}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_buffer_serves_all_operations() {
+        for kind in OpKind::ALL {
+            let payload = Payload::random(kind, 48, 7).expect("software computes it");
+            let request = payload.request(0, 0, payload.buffer());
+            let at = request.data.as_ptr();
+            let response = compute(request).expect("software computes it");
+            let request = payload.request(1, 1, response.data);
+            assert_eq!(request.data.as_ptr(), at, "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_seed_decides() {
+        let bytes = |seed| {
+            let payload = Payload::random(OpKind::Aes256Ctr, 64, seed).expect("software computes it");
+            compute(payload.request(3, 3, payload.buffer())).expect("it does").data
+        };
+        assert_eq!(*bytes(1), *bytes(1));
+        assert_ne!(*bytes(1), *bytes(2));
+    }
+}

@@ -1,0 +1,325 @@
+//! The arguments, as they are typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use offload::OpKind;
+
+use crate::error::{Error, InputError};
+use crate::units::{parse_count, parse_duration, parse_op, parse_size};
+
+/// Pausable crypto jobs on a simulated accelerator.
+#[derive(Debug, Parser)]
+#[command(name = "demo-cli", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Keep many jobs in flight on an engine and measure each way of being woken.
+    ///
+    /// Keeps --jobs jobs in flight, as 'openssl speed -async_jobs' does: each job runs one
+    /// operation, and a job that has finished is replaced until --duration is over or --total
+    /// operations are done. Every response is compared with what plain software computes; the
+    /// exit status is 1 if one is wrong, or if an operation, a job or a file descriptor is
+    /// unaccounted for at the end.
+    Bench(BenchArgs),
+    /// Print SHA-256 or SHA-512 digests, as sha256sum and sha512sum do.
+    ///
+    /// The files go through the engine in many jobs at once, each file as one request. The output
+    /// is that of sha256sum, byte for byte, in the order of the arguments. Digests are not checked
+    /// against software: a device file with faults gives wrong ones.
+    Digest(DigestArgs),
+    /// Encrypt or decrypt a file, as openssl enc does.
+    ///
+    /// Counter mode is cut into pieces that run in many jobs at once; block chaining cannot be.
+    /// The result is that of 'openssl enc -K KEY -iv IV', byte for byte, and gets its name only
+    /// when it is complete. It is not authenticated, as that of openssl enc is not.
+    Encrypt(EncryptArgs),
+    /// Run the example of OpenSSL's manual page ASYNC_start_job, step by step.
+    Example,
+    /// List the simulated devices that ship, show one, or check a device file.
+    Devices(DevicesArgs),
+    /// List the engines.
+    Engines,
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of the program, or of one of its commands.
+    Man {
+        /// The command; none for the program.
+        command: Option<String>,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EngineArgs {
+    /// What carries out the operations.
+    #[arg(long, value_enum, default_value_t = EngineName::Sim)]
+    pub(crate) engine: EngineName,
+    /// The simulated device: a preset (see 'demo-cli devices') or a device file. [default: ideal]
+    #[arg(long, value_name = "PRESET|FILE.toml")]
+    pub(crate) device: Option<String>,
+    /// Decides the device's faults, and in the bench the payload and keys too.
+    #[arg(long, default_value_t = 24_301)]
+    pub(crate) seed: u64,
+    /// How long an operation may take before it is given up.
+    #[arg(long, value_parser = parse_duration, default_value = "10s", value_name = "TIME")]
+    pub(crate) timeout: Duration,
+    /// Let software carry out what the device refuses or fails.
+    #[arg(long)]
+    pub(crate) fallback: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+    /// Jobs in flight, over all threads.
+    #[arg(long, value_parser = parse_count, default_value = "1000", value_name = "N")]
+    pub(crate) jobs: usize,
+    /// How long each row runs.
+    #[arg(long, value_parser = parse_duration, default_value = "2s", value_name = "TIME", conflicts_with = "total")]
+    pub(crate) duration: Duration,
+    /// Run each row until this many operations are done, instead of for a time.
+    #[arg(long, value_parser = parse_count, value_name = "N")]
+    pub(crate) total: Option<usize>,
+    /// How the jobs' thread is told that an operation is done.
+    #[arg(long, value_enum, default_value_t = NotifyArg::All)]
+    pub(crate) notify: NotifyArg,
+    /// The operation: sha256, aes-128-ctr, aes-256-gcm (seal), aes-128-cbc (encrypt), ...
+    #[arg(long, value_parser = parse_op, default_value = "sha256", value_name = "OP")]
+    pub(crate) op: OpKind,
+    /// Bytes per operation.
+    #[arg(long, value_parser = parse_size, default_value = "1KiB")]
+    pub(crate) size: usize,
+    /// Take the payload from this file, --size bytes at a time and round again; of a large file
+    /// the first 64 MiB are used. Without it the payload is pseudo-random.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// Whose time the device keeps.
+    #[arg(long, value_enum, default_value_t = ClockName::Real)]
+    pub(crate) clock: ClockName,
+    /// Threads that run jobs, each with its share of them.
+    #[arg(long, value_parser = parse_count, default_value = "1", value_name = "N")]
+    pub(crate) threads: usize,
+    /// Whose jobs are measured.
+    #[arg(long, value_enum, default_value_t = RuntimeName::Ours)]
+    pub(crate) runtime: RuntimeName,
+    /// How the results are printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DigestArgs {
+    /// The files; - or none for standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The digest: sha256 or sha512.
+    #[arg(long, value_enum, default_value_t = DigestName::Sha256)]
+    pub(crate) op: DigestName,
+    /// Files in flight; fewer when they are large, so that they take at most 256 MiB.
+    #[arg(long, value_parser = parse_count, default_value = "64", value_name = "N")]
+    pub(crate) jobs: usize,
+    /// How the jobs' thread is told that an operation is done.
+    #[arg(long, value_enum, default_value_t = NotifyName::Callback)]
+    pub(crate) notify: NotifyName,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EncryptArgs {
+    /// The file; - for standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The cipher: aes-128-ctr, aes-256-ctr, aes-128-cbc or aes-256-cbc.
+    #[arg(long, value_parser = parse_op, value_name = "CIPHER")]
+    pub(crate) op: OpKind,
+    /// The key in hex. Other users of this machine can see it in the list of processes: prefer
+    /// --key-file.
+    #[arg(
+        long,
+        value_name = "HEX",
+        required_unless_present = "key_file",
+        conflicts_with = "key_file"
+    )]
+    pub(crate) key: Option<String>,
+    /// A file with the key in hex.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// The initialisation vector (for counter mode: the first counter block) in hex. Never use
+    /// one twice with the same key.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) iv: String,
+    /// Where the result goes; - for standard output.
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub(crate) out: PathBuf,
+    /// Decrypt instead.
+    #[arg(long)]
+    pub(crate) decrypt: bool,
+    /// Pieces in flight, of 256 KiB each.
+    #[arg(long, value_parser = parse_count, default_value = "64", value_name = "N")]
+    pub(crate) jobs: usize,
+    /// How the jobs' thread is told that an operation is done.
+    #[arg(long, value_enum, default_value_t = NotifyName::Callback)]
+    pub(crate) notify: NotifyName,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DevicesArgs {
+    /// Print the device file of a preset, to start one's own from.
+    #[arg(long, value_name = "NAME", conflicts_with = "check")]
+    pub(crate) show: Option<String>,
+    /// Say whether a device file is good.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) check: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineName {
+    /// The simulated device.
+    Sim,
+    /// Plain software on the jobs' own thread: no job ever pauses.
+    Software,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NotifyName {
+    /// An eventfd for each job, watched with epoll.
+    Fd,
+    /// One eventfd for all jobs of a thread.
+    SharedFd,
+    /// A callback that queues the job and wakes its thread.
+    Callback,
+    /// Nobody is told: every job is resumed in turn.
+    Poll,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NotifyArg {
+    /// An eventfd for each job, watched with epoll.
+    Fd,
+    /// One eventfd for all jobs of a thread.
+    SharedFd,
+    /// A callback that queues the job and wakes its thread.
+    Callback,
+    /// Nobody is told: every job is resumed in turn.
+    Poll,
+    /// Each of them, one after the other.
+    All,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClockName {
+    /// The wall's.
+    Real,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RuntimeName {
+    /// This repository's.
+    Ours,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// One JSON object.
+    Json,
+    /// A header and a line per row.
+    Csv,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DigestName {
+    /// SHA-256, as sha256sum.
+    Sha256,
+    /// SHA-512, as sha512sum.
+    Sha512,
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// To run a command.
+    Command(Command),
+    /// To see a text: the help, the version.
+    Text(String),
+}
+
+/// clap's description of the whole command line.
+pub(crate) fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
+/// Parses this process's arguments.
+pub(crate) fn parse() -> Result<Asked, Error> {
+    match Cli::try_parse() {
+        Ok(cli) => Ok(Asked::Command(cli.command)),
+        Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            let text = e.render();
+            let text = if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+                text.ansi().to_string()
+            } else {
+                text.to_string()
+            };
+            Ok(Asked::Text(text))
+        }
+        Err(e) => Err(InputError::Usage(one_sentence(&e)).into()),
+    }
+}
+
+/// clap writes a small page; here is the sentence at its top.
+fn one_sentence(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "no command was given; see 'demo-cli --help'".to_owned();
+    }
+    let page = error.render().to_string();
+    let lines = page
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty());
+    let sentence = lines.collect::<Vec<_>>().join(" ");
+    let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
+    format!("{sentence}; see 'demo-cli --help'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_holds_together() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn complaints_are_one_line() {
+        let lines: [&[&str]; 6] = [
+            &["demo-cli"],
+            &["demo-cli", "bnech"],
+            &["demo-cli", "bench", "--job", "5"],
+            &["demo-cli", "bench", "--size", "0"],
+            &["demo-cli", "bench", "--notify", "smoke"],
+            &["demo-cli", "encrypt"],
+        ];
+        for line in lines {
+            let error = Cli::try_parse_from(line).expect_err("bad input");
+            let sentence = one_sentence(&error);
+            assert!(!sentence.contains('\n'), "{sentence}");
+            assert!(sentence.len() > 20, "{sentence}");
+        }
+    }
+}

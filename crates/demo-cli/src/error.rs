@@ -1,0 +1,129 @@
+//! What can go wrong, each in one sentence that says what to do.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use offload::{MAX_DATA_BYTES, OpKind};
+
+/// Why a command ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The user's to mend: exit status 2.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The run failed: exit status 1.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+impl Error {
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Error::Input(_) => ExitCode::from(2),
+            Error::Run(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// What is wrong with what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InputError {
+    /// clap's words, on one line.
+    #[error("{0}")]
+    Usage(String),
+    #[error("--threads {threads} is more than --jobs {jobs}; give each thread a job at least")]
+    MoreThreadsThanJobs { threads: usize, jobs: usize },
+    #[error(
+        "--jobs {jobs} with --size {size} needs about {need_mib} MiB, more than half of this machine's {have_mib} MiB of memory; lower one of the two"
+    )]
+    TooMuchMemory {
+        jobs: usize,
+        size: usize,
+        need_mib: u64,
+        have_mib: u64,
+    },
+    #[error(
+        "--jobs {jobs} with --notify fd needs {need} open files, and the hard limit (ulimit -Hn) is {limit}; use --notify shared-fd, which needs one for all jobs, or raise the limit"
+    )]
+    TooFewFds { jobs: usize, need: u64, limit: u64 },
+    #[error("cannot read {}: {source}; give a file that can be read", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{} is empty; give a file with at least one byte of payload", path.display())]
+    EmptyInput { path: PathBuf },
+    #[error(
+        "{name} is neither a preset ({presets}) nor a device file that can be read: {source}; see 'demo-cli devices'"
+    )]
+    NoSuchDevice {
+        name: String,
+        presets: String,
+        source: io::Error,
+    },
+    #[error("the device file {}: {message}", path.display())]
+    DeviceFile { path: PathBuf, message: String },
+    #[error("the device {name} cannot be opened: {message}")]
+    Device { name: String, message: String },
+    #[error("no preset is called {name}; the presets are {presets}")]
+    NoSuchPreset { name: String, presets: String },
+    #[error("--device {device} is for --engine sim; the software engine has no device")]
+    DeviceWithoutSim { device: String },
+    #[error("{op} is not a cipher that a file can be encrypted with here; give one of {ciphers}")]
+    NotACipher { op: OpKind, ciphers: String },
+    #[error("{what} has {got} hex digits; {op} takes {expected}")]
+    HexLength {
+        what: String,
+        op: OpKind,
+        got: usize,
+        expected: usize,
+    },
+    #[error("{what} is not hex: digit {at} is none of 0-9, a-f, A-F")]
+    NotHex { what: String, at: usize },
+    #[error(
+        "{} is larger than 1 GiB, the most that one request carries; {op} cannot be split, use aes-128-ctr or aes-256-ctr",
+        path.display()
+    )]
+    TooLargeToChain { path: PathBuf, op: OpKind },
+    #[error(
+        "standard output is a terminal, and the result is binary; give --out FILE or redirect it"
+    )]
+    BinaryToTerminal,
+    #[error("there is no command {name} to describe; the commands are {commands}")]
+    NoSuchCommand { name: String, commands: String },
+}
+
+/// What went wrong while running.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error("cannot write to standard output: {0}; free space, or redirect it elsewhere")]
+    Stdout(io::Error),
+    #[error("cannot write {}: {source}; nothing is left under that name", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot write to {}: {source}; what it has got so far is not complete", path.display())]
+    WriteDirect { path: PathBuf, source: io::Error },
+    #[error("cannot read {}: {source}; nothing was written", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("the jobs' wake source could not be made: {0}; raise the limit on open files (ulimit -n), or use --notify callback")]
+    WakeSource(io::Error),
+    #[error("a thread could not be started: {0}; lower --threads")]
+    Thread(io::Error),
+    #[error("only {started} of {wanted} jobs could be started: {reason}")]
+    Start {
+        started: usize,
+        wanted: usize,
+        reason: String,
+    },
+    #[error("{0}")]
+    Jobs(#[from] async_core::JobSetError),
+    #[error(
+        "{stuck} jobs are paused and nothing has woken them for {seconds} s, longer than any time-out: a wake was lost; run again with the same seed and report it"
+    )]
+    Stuck { stuck: usize, seconds: u64 },
+    #[error("a bench thread panicked; this is a bug, report it with the message above")]
+    Panicked,
+    #[error("the operation on {what} failed: {reason}")]
+    Operation { what: String, reason: String },
+    #[error("{} is larger than {} MiB, the most that one request carries; hash it with sha256sum", name, MAX_DATA_BYTES >> 20)]
+    TooLargeToHash { name: String },
+    #[error("the example's job was not run as the manual page says: {0}")]
+    Example(String),
+}

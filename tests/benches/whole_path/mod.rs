@@ -1,0 +1,221 @@
+//! The whole way: submit to the simulated device, pause, be woken, take the answer. On our side a
+//! JobSet and an OffloadClient; on the other libcrypto's jobs with an eventfd each, watched with
+//! epoll, which is how OpenSSL's users do it. Device, worker and operation are the same.
+
+use std::cell::RefCell;
+use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use async_core::{JobSet, WakeBy};
+use libcrypto_peer::raw::{ASYNC_FINISH, ASYNC_PAUSE, AsyncJob, RawFns};
+use libcrypto_peer::{Libcrypto, PeerWaitCtx};
+use offload::{Buffer, Engine, OffloadClient, Op, Pending, Request, Submission};
+use sim_engine::{DeviceConfig, SimDevice};
+use waitctx::{FdPoller, WaitCtx};
+
+use crate::harness::{Pair, Table};
+
+const ROUNDS: usize = 9;
+
+pub(crate) fn run(peer: &Libcrypto, table: &mut Table) {
+    let modes = [
+        ("callback", WakeBy::Callback),
+        ("shared-fd", WakeBy::SharedFd),
+        ("fd", WakeBy::Fd),
+    ];
+    for (op, bytes, operations) in [(Op::Nop, 64, 100_000), (Op::Sha256, 1024, 50_000)] {
+        for jobs in [1000, 64] {
+            for (mode, wake) in modes {
+                let name = format!("{} {bytes} B, {jobs} in flight, {mode}", op.kind());
+                let config = DeviceConfig::preset("ideal").expect("it ships");
+                let device = SimDevice::open(&config, 1).expect("a device");
+                let mut ours = Ours::new(&device, &op, bytes, jobs, wake);
+                let mut theirs = Theirs::new(peer, &device, &op, bytes, jobs);
+                table.add(Pair {
+                    name: &name,
+                    rounds: ROUNDS,
+                    operations,
+                    ours: &mut |n| ours.run(n),
+                    theirs: &mut |n| theirs.run(n),
+                });
+                drop((ours, theirs));
+                assert!(device.shutdown().counters.balance());
+            }
+        }
+    }
+}
+
+struct Ours {
+    client: OffloadClient,
+    set: JobSet<Buffer>,
+    op: Op,
+    buffers: Vec<Buffer>,
+}
+
+impl Ours {
+    fn new(device: &Arc<SimDevice>, op: &Op, bytes: usize, jobs: usize, wake: WakeBy) -> Ours {
+        Ours {
+            client: OffloadClient::new(Arc::clone(device) as Arc<dyn Engine>),
+            set: JobSet::new(jobs, wake).expect("a set"),
+            op: op.clone(),
+            buffers: vec![vec![7; bytes].into(); jobs],
+        }
+    }
+
+    fn run(&mut self, n: u64) {
+        let Ours {
+            client,
+            set,
+            op,
+            buffers,
+        } = self;
+        let mut started = 0;
+        loop {
+            while started < n
+                && set.has_room()
+                && let Some(buffer) = buffers.pop()
+            {
+                started += 1;
+                let (client, op) = (client.clone(), op.clone());
+                let done = set.start(0, move || {
+                    client
+                        .run(Request::new(op, buffer))
+                        .expect("it succeeds")
+                        .data
+                });
+                buffers.extend(done.expect("a job"));
+            }
+            if set.is_empty() {
+                return;
+            }
+            set.turn(None, |_, buffer| buffers.push(buffer))
+                .expect("a turn");
+        }
+    }
+}
+
+/// What one job of libcrypto's needs; it finds it through its argument.
+struct Slot {
+    device: Arc<SimDevice>,
+    op: Op,
+    buffer: RefCell<Option<Buffer>>,
+    /// Our context carries the eventfd; `peer_ctx` knows the same fd, as a host would want it.
+    ctx: WaitCtx,
+    peer_ctx: PeerWaitCtx,
+    raw: RawFns,
+}
+
+struct Theirs {
+    slots: Vec<Rc<Slot>>,
+    jobs: Vec<*mut AsyncJob>,
+    poller: FdPoller,
+}
+
+impl Theirs {
+    fn new(
+        peer: &Libcrypto,
+        device: &Arc<SimDevice>,
+        op: &Op,
+        bytes: usize,
+        jobs: usize,
+    ) -> Theirs {
+        let mut poller = FdPoller::new().expect("an epoll set");
+        let slots = (0..jobs).map(|at| {
+            let ctx = WaitCtx::new();
+            ctx.notifier().expect("an eventfd");
+            poller.follow(&ctx, at as u64).expect("it is watched");
+            let peer_ctx = PeerWaitCtx::new(*peer).expect("a context");
+            let fd = ctx.wake_fd().expect("made above");
+            let fd = rustix::io::dup(fd).expect("a descriptor");
+            peer_ctx.set_wait_fd(1, fd).expect("it is set");
+            Rc::new(Slot {
+                device: Arc::clone(device),
+                op: op.clone(),
+                buffer: RefCell::new(Some(vec![7; bytes].into())),
+                ctx,
+                peer_ctx,
+                raw: peer.raw(),
+            })
+        });
+        let slots: Vec<Rc<Slot>> = slots.collect();
+        Theirs {
+            jobs: vec![ptr::null_mut(); slots.len()],
+            slots,
+            poller,
+        }
+    }
+
+    fn run(&mut self, n: u64) {
+        let mut started = 0;
+        let mut finished = 0;
+        for at in 0..self.slots.len().min(n as usize) {
+            started += 1;
+            finished += u64::from(self.step(at));
+        }
+        let mut ready = Vec::new();
+        while finished < n {
+            ready.clear();
+            self.poller.wait(&mut ready, None).expect("epoll");
+            for at in ready.iter().map(|at| *at as usize) {
+                if !self.jobs[at].is_null() && self.step(at) {
+                    finished += 1;
+                    if started < n {
+                        started += 1;
+                        finished += u64::from(self.step(at));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Starts or resumes a job. Says whether it finished.
+    fn step(&mut self, at: usize) -> bool {
+        let slot = &self.slots[at];
+        let mut argument: *const Slot = Rc::as_ptr(slot);
+        let mut ret = 0;
+        // SAFETY: not inside a job; the job's entry is null or what the last PAUSE stored; context
+        // and slot outlive the job, since `self` runs every job to its end; libcrypto copies the
+        // argument.
+        let outcome = unsafe {
+            (slot.raw.start_job)(
+                &mut self.jobs[at],
+                slot.peer_ctx.as_ptr(),
+                &mut ret,
+                Some(body),
+                (&raw mut argument).cast(),
+                size_of::<*const Slot>(),
+            )
+        };
+        match outcome {
+            ASYNC_FINISH => true,
+            ASYNC_PAUSE => false,
+            other => panic!("ASYNC_start_job returned {other}"),
+        }
+    }
+}
+
+/// One operation, as an engine written for OpenSSL does it. An error would unwind into C, so it
+/// ends the process.
+unsafe extern "C" fn body(argument: *mut c_void) -> c_int {
+    // SAFETY: libcrypto's copy of the pointer given in `step`, to a slot that outlives the job.
+    let slot = unsafe { &**argument.cast::<*const Slot>() };
+    let buffer = slot.buffer.take().expect("between operations");
+    let (pending, completion) = Pending::new(slot.ctx.notifier().expect("it is made"));
+    let submission = Submission {
+        request: Request::new(slot.op.clone(), buffer),
+        completion,
+        ticket: None,
+    };
+    slot.device.submit(submission).expect("there is room");
+    loop {
+        if let Some(answer) = pending.take() {
+            slot.buffer.replace(Some(answer.expect("it succeeds").data));
+            return 1;
+        }
+        // SAFETY: we are in a job of libcrypto's.
+        unsafe { (slot.raw.pause_job)() };
+        slot.ctx.acknowledge().expect("the eventfd is read");
+    }
+}
