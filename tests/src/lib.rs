@@ -1,1 +1,3 @@
-//! Nothing but tests: see the `tests` and `benches` folders.
+//! Nothing but tests and benches, in their folders, and what they share.
+
+pub mod soak;
