@@ -223,10 +223,11 @@ fn drop_paused<R>(paused: Paused<R>) {
         sys::leak(paused);
         return;
     }
-    if let Ok(result) = sys::cancel(paused) {
-        // The result's own drop is user code too; its panic goes the way of the job's.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(result)));
-    }
+    // The drops of the result, of the job's panic and of the context are user code too: their
+    // panics go the way of the job's.
+    let swallowed = catch_unwind(AssertUnwindSafe(|| drop(sys::cancel(paused))));
+    // Such a panic's own drop could panic in turn, and so on: it is left alone.
+    std::mem::forget(swallowed);
 }
 
 impl<R> fmt::Debug for Job<R> {

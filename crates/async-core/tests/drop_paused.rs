@@ -115,15 +115,18 @@ fn a_panic_in_the_drop_of_the_result_is_swallowed() {
 #[test]
 fn a_panic_in_the_drop_of_the_panic_is_swallowed() {
     on_own_thread(|| {
-        struct SendBomb;
-        impl Drop for SendBomb {
+        /// Panics when it is dropped, with one that is left to panic one time less.
+        struct Again(u32);
+        impl Drop for Again {
             fn drop(&mut self) {
-                panic_any(SendBomb);
+                if let Some(left) = self.0.checked_sub(1) {
+                    panic_any(Again(left));
+                }
             }
         }
         let job = start_paused(|| {
             let _ = pause_job();
-            panic_any(SendBomb);
+            panic_any(Again(3));
         });
         no_panic_comes_out(|| drop(job));
     });

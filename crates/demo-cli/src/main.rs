@@ -47,10 +47,11 @@ fn run(asked: Asked) -> Result<ExitCode, Error> {
             out.finish()?;
             return Ok(ExitCode::SUCCESS);
         }
-_ => ExitCode::SUCCESS, };
+    };
     let code = match command {
         Command::Bench(args) => bench::run(args, &mut out)?,
-_ => ExitCode::SUCCESS, };
+        _ => ExitCode::SUCCESS,
+    };
     out.finish()?;
     Ok(code)
 }

@@ -54,7 +54,8 @@ struct Figures {
 pub struct ClientStats {
     /// Refusals for a full ring. The operation waited for room and was submitted again.
     pub ring_full: u64,
-    /// Resumes without an answer: woken for no reason, or for something else.
+    /// Resumes of a job whose operation was on the device and not answered yet: woken for no
+    /// reason, or for something else.
     pub resumed_early: u64,
     /// Operations that were given to the fallback engine.
     pub fell_back: u64,
@@ -95,8 +96,8 @@ impl OffloadClient {
     /// The same with another time-out; `None` for none, and then an engine that loses an
     /// operation hangs its job.
     ///
-    /// Inside a job it is exact to one eighth: the operation is given up between once and nine
-    /// eighths of the time.
+    /// Inside a job it is exact to one eighth, and to no less than a millisecond: the operation is
+    /// given up between once and nine eighths of the time.
     #[must_use]
     pub fn with_timeout(&self, timeout: Option<Duration>) -> OffloadClient {
         OffloadClient::build(
@@ -210,12 +211,16 @@ impl OffloadClient {
                 other => other,
             }
         })?;
+        let mut resumed = false;
         loop {
             if let Some(answer) = slot.take() {
                 return self.answered(slot, answer);
             }
+            if resumed {
+                count(&self.shared.figures.resumed_early);
+            }
             match self.pause(job) {
-                Ok(()) if !is_over() => {}
+                Ok(()) if !is_over() => resumed = true,
                 // The answer may have come with the last wake.
                 Ok(()) => return self.stopped(slot, Stop::TimedOut),
                 Err(stop) => return self.stopped(slot, stop),

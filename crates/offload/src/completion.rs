@@ -24,7 +24,8 @@ struct SlotState {
     /// The number of the operation.
     operation: u64,
     phase: Phase,
-    /// Who is told. Taken by the answer, so that there is one wake per operation.
+    /// Who is told. Taken by the answer, so that there is one wake per operation; put back if
+    /// nobody could be told, for the watchdog.
     notifier: Option<Notifier>,
 }
 
@@ -69,7 +70,11 @@ impl OpSlot {
     pub(crate) fn take(&self) -> Option<Answer> {
         let mut state = lock(&self.state);
         match std::mem::replace(&mut state.phase, Phase::Idle) {
-            Phase::Answered(answer) => Some(answer),
+            Phase::Answered(answer) => {
+                // Still there if nobody could be told.
+                state.notifier = None;
+                Some(answer)
+            }
             other => {
                 state.phase = other;
                 None
@@ -83,6 +88,7 @@ impl OpSlot {
         match std::mem::replace(&mut state.phase, Phase::Abandoned) {
             Phase::Answered(answer) => {
                 state.phase = Phase::Idle;
+                state.notifier = None;
                 Some(answer)
             }
             _ => None,
@@ -143,41 +149,51 @@ impl Completion {
         } else {
             Status::Err
         };
-        let (delivery, notifier) = self.deliver(answer);
-        if let Some(notifier) = notifier {
-            // The fd could not be written: the answer is in its slot, and the client's watchdog
-            // resumes the job when its time is up. There is nobody here to report it to.
-            let _ = notifier.notify(status);
-        }
+        let (delivery, notifier) = self.deliver(answer, true);
+        self.tell(notifier, status);
         delivery
     }
 
     /// Answers and tells nobody: what a device does that loses its interrupt. For fault injection.
     pub fn complete_untold(mut self, answer: Result<Response, Failure>) -> Delivery {
-        let (delivery, notifier) = self.deliver(answer);
-        if let Some(notifier) = notifier {
-            // The watchdog still needs it, as the only one who will tell.
-            lock(&self.slot.state).notifier = Some(notifier);
-        }
-        delivery
+        self.deliver(answer, false).0
     }
 
-    fn deliver(&mut self, answer: Answer) -> (Delivery, Option<Notifier>) {
+    /// Leaves the answer. Hands the notifier over to be told; one that is not to be told stays for
+    /// the watchdog.
+    fn deliver(&mut self, answer: Answer, tell: bool) -> (Delivery, Option<Notifier>) {
         self.on_drop = OnDrop::Nothing;
         let mut state = lock(&self.slot.state);
         if state.operation != self.operation {
             return (Delivery::Duplicate, None);
         }
-        let delivery = match state.phase {
+        match state.phase {
             Phase::Waiting => {
                 state.phase = Phase::Answered(answer);
-                Delivery::Delivered
+                let notifier = if tell { state.notifier.take() } else { None };
+                (Delivery::Delivered, notifier)
             }
-            // Once: its notifier is taken below.
-            Phase::Abandoned if state.notifier.is_some() => Delivery::Orphaned,
-            _ => return (Delivery::Duplicate, None),
-        };
-        (delivery, state.notifier.take())
+            // Once: from now on there is no notifier.
+            Phase::Abandoned => match state.notifier.take() {
+                Some(notifier) => (Delivery::Orphaned, tell.then_some(notifier)),
+                None => (Delivery::Duplicate, None),
+            },
+            _ => (Delivery::Duplicate, None),
+        }
+    }
+
+    /// Wakes whoever waits. If that fails, or the callback panics, the answer is in its slot all
+    /// the same, and the client's watchdog resumes the job when its time is up. There is nobody
+    /// here to report it to.
+    fn tell(&self, notifier: Option<Notifier>, status: Status) {
+        if let Some(notifier) = notifier {
+            let mut telling = Telling {
+                completion: self,
+                notifier,
+                told: false,
+            };
+            telling.told = telling.notifier.notify(status).is_ok();
+        }
     }
 
     /// Wakes whoever waits, without an answer: a spurious interrupt. For fault injection.
@@ -217,11 +233,29 @@ impl Completion {
 impl Drop for Completion {
     fn drop(&mut self) {
         if self.on_drop == OnDrop::Fail {
-            let (_, notifier) = self.deliver(Err(Failure::lost(FailureKind::Dropped)));
-            if let Some(notifier) = notifier {
-                // As in `complete`.
-                let _ = notifier.notify(Status::Err);
-            }
+            let (_, notifier) = self.deliver(Err(Failure::lost(FailureKind::Dropped)), true);
+            self.tell(notifier, Status::Err);
+        }
+    }
+}
+
+/// Puts the notifier back where the watchdog finds it, unless somebody was told.
+struct Telling<'a> {
+    completion: &'a Completion,
+    notifier: Notifier,
+    told: bool,
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        if self.told {
+            return;
+        }
+        let mut state = lock(&self.completion.slot.state);
+        // The answer may have been picked up meanwhile, and the slot used again.
+        let ours = state.operation == self.completion.operation;
+        if ours && matches!(state.phase, Phase::Answered(_)) {
+            state.notifier = Some(self.notifier.clone());
         }
     }
 }

@@ -78,6 +78,13 @@ impl Gate {
         inside(self.shared.counts.load(Ordering::Relaxed))
     }
 
+    /// For how many room is kept that have not gone in yet.
+    #[must_use]
+    pub fn kept(&self) -> u32 {
+        // As many as have room, at most.
+        lock(&self.shared.line).granted.len() as u32
+    }
+
     /// Goes in, if there is room and nobody waits for it, or with a ticket whose turn it is. Who
     /// goes in must [`leave`](Gate::leave) once.
     ///

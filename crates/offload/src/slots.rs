@@ -1,5 +1,6 @@
 //! A client's slots, used again and again.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
 use crate::completion::OpSlot;
@@ -8,7 +9,8 @@ use crate::sync::{Mutex, lock};
 /// As many slots as operations were ever under way at once.
 pub(crate) struct Slots {
     free: Mutex<Vec<Arc<OpSlot>>>,
-    /// All of them, for the watchdog; those that were abandoned go when they are found dead.
+    /// All of them, for the watchdog; those that were abandoned and answered since are dead, and
+    /// go when the watchdog finds them or when there is no room for another.
     all: Mutex<Vec<Weak<OpSlot>>>,
 }
 
@@ -25,7 +27,15 @@ impl Slots {
             return slot;
         }
         let slot = Arc::new(OpSlot::new());
-        lock(&self.all).push(Arc::downgrade(&slot));
+        let mut all = lock(&self.all);
+        if all.len() == all.capacity() {
+            all.retain(|slot| slot.strong_count() > 0);
+            // So that the next round of this comes after as many more.
+            let live = all.len();
+            all.reserve(live.max(8));
+        }
+        all.push(Arc::downgrade(&slot));
+        drop(all);
         slot
     }
 
@@ -47,9 +57,10 @@ impl Slots {
             }
             true
         });
-        // Outside the lock: a nudge may run an application's callback.
+        // Outside the lock: a nudge may run an application's callback. The panic hook has reported
+        // its panic, and the others are still to be woken.
         for slot in old {
-            slot.nudge();
+            let _ = catch_unwind(AssertUnwindSafe(|| slot.nudge()));
         }
     }
 }

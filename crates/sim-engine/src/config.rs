@@ -40,7 +40,7 @@ pub struct DeviceConfig {
     /// Rings, each with its own bound, 1 to 64. Requests go round them.
     #[serde(default = "one")]
     pub instances: u32,
-    /// The most requests in flight per ring, 1 to 1,048,576.
+    /// The most requests in flight per ring, 1 to 1,048,576; in all rings together not more.
     #[serde(default = "default_ring_depth")]
     pub ring_depth_max: u32,
     /// Who completes requests.
@@ -248,6 +248,13 @@ impl DeviceConfig {
             1,
             1 << 20,
             "1 to 1048576",
+        )?;
+        let places = u64::from(self.instances) * u64::from(self.ring_depth_max);
+        in_range(
+            "instances × ring_depth_max",
+            places,
+            places <= 1 << 20,
+            "at most 1048576 in all",
         )?;
         let inline_max = offload::MAX_DATA_BYTES;
         in_range(

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -27,7 +27,10 @@ use crate::work::{Message, Work, Worker, carry_out, complete, fail};
 /// workers are joined. [`shutdown`](SimDevice::shutdown) finishes what is in flight first.
 pub struct SimDevice {
     shared: Arc<Shared>,
+    /// Those that have not been waited for.
     workers: Mutex<Vec<JoinHandle<()>>>,
+    /// The threads of all of them.
+    threads: Vec<ThreadId>,
 }
 
 /// What the device's threads share with its users.
@@ -37,7 +40,11 @@ pub(crate) struct Shared {
     /// The device models time: link, service, or a delay.
     timed: bool,
     state: AtomicU8,
-    /// The workers have gone: nobody takes from the inbox any more.
+    /// The end was asked for: each worker has been sent its stop.
+    ending: AtomicBool,
+    /// Workers that have not ended.
+    live: AtomicUsize,
+    /// The workers, or the poller, have ended: nobody takes from the inbox any more.
     ended: AtomicBool,
     rings: Vec<Gate>,
     next_ring: AtomicUsize,
@@ -47,6 +54,8 @@ pub(crate) struct Shared {
     count: Count,
     /// For a device that is polled: the state that a worker thread would have.
     poller: Mutex<Worker>,
+    /// The thread that holds `poller`.
+    polling: Mutex<Option<ThreadId>>,
     opened: Instant,
 }
 
@@ -103,6 +112,8 @@ impl SimDevice {
             plan: FaultPlan::new(config.faults, seed),
             timed: !untimed,
             state: AtomicU8::new(RUNNING),
+            ending: AtomicBool::new(false),
+            live: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             rings: (0..config.instances)
                 .map(|_| Gate::new(config.ring_depth_max))
@@ -113,25 +124,29 @@ impl SimDevice {
             engines: Mutex::new(Engines::new(config.engines, opened)),
             count: Count::default(),
             poller: Mutex::new(Worker::default()),
+            polling: Mutex::new(None),
             opened,
             config: config.clone(),
         });
-        let device = Arc::new(SimDevice {
+        // Dropped, and so ended, if a worker cannot be started.
+        let mut device = SimDevice {
             shared,
             workers: Mutex::new(Vec::new()),
-        });
+            threads: Vec::new(),
+        };
         // Those of a device that completes before the pause look after what it loses.
         if config.completions != Completions::Poll {
             for n in 0..config.workers {
-                let shared = Arc::clone(&device.shared);
+                let live = Live::new(&device.shared);
                 let worker = std::thread::Builder::new()
                     .name(format!("{}-{n}", config.name))
-                    .spawn(move || Worker::default().run(&shared, &shared.inbox))
+                    .spawn(move || Worker::default().run(&live.0, &live.0.inbox))
                     .map_err(OpenError::Worker)?;
+                device.threads.push(worker.thread().id());
                 lock(&device.workers).push(worker);
             }
         }
-        Ok(device)
+        Ok(Arc::new(device))
     }
 
     /// The configuration it was opened with.
@@ -160,6 +175,9 @@ impl SimDevice {
     /// Takes no more requests, finishes those in flight (lost ones fail), ends the workers, and
     /// returns the final counts. Again: returns the same.
     ///
+    /// A callback that runs on one of the device's own threads, or in its poll, cannot wait for
+    /// that thread: there this only begins the end, and returns the counts so far.
+    ///
     /// # Panics
     ///
     /// If a worker has panicked, which is a bug.
@@ -177,7 +195,9 @@ impl SimDevice {
     }
 
     /// Dies: takes no more requests, and fails those in flight with [`FailureKind::Down`]. What
-    /// has not been computed is handed back with its failure.
+    /// has not been computed is handed back with its failure. Also while a
+    /// [`shutdown`](SimDevice::shutdown) waits on another thread, which this cuts short. In a
+    /// callback it does not wait, as there.
     pub fn kill(&self) {
         self.shared.state.store(DEAD, Ordering::SeqCst);
         self.end();
@@ -186,31 +206,48 @@ impl SimDevice {
     /// Ends the workers, and whatever is in flight. Says whether a worker has panicked.
     fn end(&self) -> bool {
         let shared = &*self.shared;
-        let workers = std::mem::take(&mut *lock(&self.workers));
-        for _ in &workers {
-            // Never full: see `open`. Never disconnected: we hold both ends.
-            let _ = shared.outbox.send(Message::Stop);
-        }
-        let here = std::thread::current().id();
-        let mut panicked = false;
-        for worker in workers {
-            // The last handle can be dropped by a callback on a worker, which cannot wait for
-            // itself and ends when it gets its message.
-            if worker.thread().id() != here {
-                panicked |= worker.join().is_err();
+        if !shared.ending.swap(true, Ordering::SeqCst) {
+            for _ in &self.threads {
+                // Never full: see `open`. Never disconnected: we hold both ends.
+                let _ = shared.outbox.send(Message::Stop);
             }
         }
-        // A poll that is under way elsewhere finishes what it has taken itself.
-        if let Ok(mut poller) = shared.poller.try_lock() {
-            poller.poll(shared, &shared.inbox, 0);
-            std::mem::take(&mut *poller).finish(shared);
+        let here = std::thread::current().id();
+        if self.threads.contains(&here) || *lock(&shared.polling) == Some(here) {
+            // A callback cannot wait for the thread that calls it, which comes to the end when
+            // the callback has returned.
+            return false;
         }
-        // Work that was submitted beside all this is found by us here, or by its submitter, who
-        // looks whether we have ended after putting it in.
-        shared.ended.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        shared.empty_inbox();
+        // Held meanwhile: whoever else ends the device waits here until it has ended.
+        let mut workers = lock(&self.workers);
+        let mut panicked = false;
+        for worker in workers.drain(..) {
+            panicked |= worker.join().is_err();
+        }
+        drop(workers);
+        if self.drive() == Drive::Poll {
+            shared.with_poller(lock(&shared.poller), |poller| shared.end_polling(poller));
+        }
         panicked
+    }
+}
+
+/// Held by a worker's thread as long as it runs, also when it panics.
+struct Live(Arc<Shared>);
+
+impl Live {
+    fn new(shared: &Arc<Shared>) -> Live {
+        shared.live.fetch_add(1, Ordering::SeqCst);
+        Live(Arc::clone(shared))
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // Not before the last one: the inbox also holds the others' stops.
+        if self.0.live.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.end_intake();
+        }
     }
 }
 
@@ -259,6 +296,33 @@ impl Shared {
             .chain(0..first)
             .find(|at| self.rings[*at].enter(None).is_ok())
             .ok_or(None)
+    }
+
+    /// Runs `f` on the poller, known as the thread that does.
+    fn with_poller<T>(
+        &self,
+        mut poller: MutexGuard<'_, Worker>,
+        f: impl FnOnce(&mut Worker) -> T,
+    ) -> T {
+        *lock(&self.polling) = Some(std::thread::current().id());
+        let result = f(&mut poller);
+        *lock(&self.polling) = None;
+        result
+    }
+
+    /// Finishes what the poller has and what waits for it.
+    fn end_polling(&self, poller: &mut Worker) {
+        poller.poll(self, &self.inbox, 0);
+        std::mem::take(poller).finish(self);
+        self.end_intake();
+    }
+
+    /// After this, work that is submitted beside the end is found here, or by its submitter, who
+    /// looks whether all has ended after putting it in.
+    fn end_intake(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.empty_inbox();
     }
 
     /// After the workers have gone: fails what a submitter put in beside the end.
@@ -338,7 +402,7 @@ impl Engine for SimDevice {
         // Never full: the rings admit no more than it holds. Never disconnected: we hold both
         // ends.
         let _ = shared.outbox.send(Message::Work(work));
-        // See `end`.
+        // See `end_intake`.
         fence(Ordering::SeqCst);
         if shared.ended.load(Ordering::SeqCst) {
             shared.empty_inbox();
@@ -365,10 +429,18 @@ impl Engine for SimDevice {
             return 0;
         }
         // Somebody else polls, or a callback polls from inside a poll: nothing left to do here.
-        match self.shared.poller.try_lock() {
-            Ok(mut poller) => poller.poll(&self.shared, &self.shared.inbox, quota),
-            Err(_) => 0,
-        }
+        let shared = &*self.shared;
+        let Ok(poller) = shared.poller.try_lock() else {
+            return 0;
+        };
+        shared.with_poller(poller, |poller| {
+            let done = poller.poll(shared, &shared.inbox, quota);
+            // A callback asked for the end from inside this poll.
+            if shared.ending.load(Ordering::SeqCst) && !shared.ended.load(Ordering::SeqCst) {
+                shared.end_polling(poller);
+            }
+            done
+        })
     }
 
     fn counters(&self) -> Counters {
@@ -376,7 +448,8 @@ impl Engine for SimDevice {
             .shared
             .rings
             .iter()
-            .map(|r| u64::from(r.inside()))
+            // Room that is kept for somebody in line is not in flight yet.
+            .map(|ring| u64::from(ring.inside().saturating_sub(ring.kept())))
             .sum();
         self.shared.count.snapshot(in_flight)
     }

@@ -94,7 +94,7 @@ impl Worker {
                 Next::Nothing => {}
                 Next::Stop => break,
             }
-            self.complete_due(device);
+            self.complete_due(device, usize::MAX);
         }
         self.finish(device);
     }
@@ -114,10 +114,10 @@ impl Worker {
                 break;
             };
             done += usize::from(self.take(device, work));
-            done += self.complete_due(device);
+            done += self.complete_due(device, quota - done);
         }
         self.check_limbo(device);
-        done + self.complete_due(device)
+        done + self.complete_due(device, quota - done)
     }
 
     /// Waits for work, at most until something is due.
@@ -161,7 +161,7 @@ impl Worker {
             return true;
         }
         if work.fate.spurious {
-            work.completion.nudge();
+            survive(|| work.completion.nudge());
         }
         let due = due(device, &work);
         if work.fate.outcome == Outcome::Lost {
@@ -184,18 +184,15 @@ impl Worker {
         }
     }
 
-    /// Completes what is due. Says how much that was.
-    fn complete_due(&mut self, device: &Shared) -> usize {
+    /// Completes what is due, at most `quota`. Says how much that was.
+    fn complete_due(&mut self, device: &Shared, quota: usize) -> usize {
         let mut done = 0;
         if self.due.is_empty() {
             return 0;
         }
         let now = Instant::now();
-        while self
-            .due
-            .peek()
-            .is_some_and(|due| due.at <= now || device.is_dead())
-        {
+        let is_due = |due: &Due| due.at <= now || device.is_dead();
+        while done < quota && self.due.peek().is_some_and(is_due) {
             let Some(Due { mut answer, .. }) = self.due.pop() else {
                 break;
             };
@@ -235,7 +232,7 @@ impl Worker {
             if !device.is_dead() && !left.is_zero() {
                 std::thread::sleep(left.min(LIMBO_CHECK));
             }
-            self.complete_due(device);
+            self.complete_due(device, usize::MAX);
         }
         for work in self.limbo.drain(..) {
             fail(device, work, FailureKind::Down);

@@ -1,7 +1,6 @@
 //! What the figures mean, in words.
 
 use std::fmt;
-use std::time::Duration;
 
 use offload::OpKind;
 use sim_engine::{Completions, DeviceConfig};
