@@ -32,8 +32,10 @@ pub struct PoolConfig {
     /// page. A TLS handshake in Rust was measured at 13 to 20 KiB in release builds and 46 to
     /// 74 KiB in debug builds, and a panic with a backtrace at 22 KiB on top.)
     pub stack_bytes: usize,
-    /// Whether a stack is wiped each time its job has finished, for jobs that handle secrets.
-    /// Costs a system call and a page fault per job, about 2 µs. Default: no.
+    /// Whether a slot is wiped each time its job has finished, for jobs that handle secrets: the
+    /// stack, and what was in place of closure and result. What a job put on the heap is its own
+    /// to wipe; so are a closure or a result above [128 bytes](crate::start_job#memory), which are
+    /// kept in a box. Costs a system call and a page fault per job, about 2 µs. Default: no.
     pub wipe_stacks: bool,
     /// Where stacks come from; `None` for the built-in one, which maps them with a guard page
     /// below each. Default: `None`.

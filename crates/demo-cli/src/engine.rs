@@ -69,10 +69,11 @@ impl EngineOptions {
     pub(crate) fn open(&self) -> Result<OpenEngine, InputError> {
         let (engine, device): (Arc<dyn Engine>, _) = match &self.kind {
             EngineKind::Sim(config) => {
-                let device = SimDevice::open(config, self.seed).map_err(|e| InputError::Device {
-                    name: config.name.clone(),
-                    message: e.to_string(),
-                })?;
+                let device =
+                    SimDevice::open(config, self.seed).map_err(|e| InputError::Device {
+                        name: config.name.clone(),
+                        message: e.to_string(),
+                    })?;
                 (Arc::clone(&device) as _, Some(device))
             }
             EngineKind::Software => (Arc::new(SoftwareEngine::new()), None),

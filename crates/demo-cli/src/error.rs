@@ -100,9 +100,11 @@ pub(crate) enum RunError {
     Write { path: PathBuf, source: io::Error },
     #[error("cannot write to {}: {source}; what it has got so far is not complete", path.display())]
     WriteDirect { path: PathBuf, source: io::Error },
-    #[error("cannot read {}: {source}; nothing was written", path.display())]
+    #[error("cannot read {} to its end: {source}; give a file that can be read", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("the jobs' wake source could not be made: {0}; raise the limit on open files (ulimit -n), or use --notify callback")]
+    #[error(
+        "the jobs' wake source could not be made: {0}; raise the limit on open files (ulimit -n), or use --notify callback"
+    )]
     WakeSource(io::Error),
     #[error("a thread could not be started: {0}; lower --threads")]
     Thread(io::Error),
@@ -122,8 +124,11 @@ pub(crate) enum RunError {
     Panicked,
     #[error("the operation on {what} failed: {reason}")]
     Operation { what: String, reason: String },
-    #[error("{} is larger than {} MiB, the most that one request carries; hash it with sha256sum", name, MAX_DATA_BYTES >> 20)]
-    TooLargeToHash { name: String },
+    #[error(
+        "is larger than {} MiB, the most that one request carries; hash it with sha256sum",
+        MAX_DATA_BYTES >> 20
+    )]
+    TooLargeToHash,
     #[error("the example's job was not run as the manual page says: {0}")]
     Example(String),
 }

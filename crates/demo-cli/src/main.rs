@@ -8,15 +8,15 @@
 
 mod bench;
 mod cli;
-
-
-
+mod devices;
+mod digest;
+mod encrypt;
 mod engine;
 mod error;
-
+mod example;
 mod out;
 mod report;
-
+mod shell;
 mod system;
 mod units;
 
@@ -50,7 +50,13 @@ fn run(asked: Asked) -> Result<ExitCode, Error> {
     };
     let code = match command {
         Command::Bench(args) => bench::run(args, &mut out)?,
-        _ => ExitCode::SUCCESS,
+        Command::Digest(args) => digest::run(args, &mut out)?,
+        Command::Encrypt(args) => encrypt::run(args)?,
+        Command::Example => example::run(&mut out)?,
+        Command::Devices(args) => devices::devices(&args, &mut out)?,
+        Command::Engines => devices::engines(&mut out)?,
+        Command::Completions { shell } => shell::completions(shell, &mut out)?,
+        Command::Man { command } => shell::man(command.as_deref(), &mut out)?,
     };
     out.finish()?;
     Ok(code)

@@ -44,8 +44,12 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 
 /// Parses an operation's name.
 pub(crate) fn parse_op(text: &str) -> Result<OpKind, String> {
-    OpKind::from_name(text)
-        .ok_or_else(|| format!("the operations are {}", OpKind::ALL.map(OpKind::name).join(", ")))
+    OpKind::from_name(text).ok_or_else(|| {
+        format!(
+            "the operations are {}",
+            OpKind::ALL.map(OpKind::name).join(", ")
+        )
+    })
 }
 
 /// Parses a count of at least 1.
@@ -116,8 +120,19 @@ mod tests {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
         let bad = [
-            "", "0", "0k", "-1", "k", "1.5k", "1kB", "1 TiB", "2GiB", "1073741825", "ten",
-            "99999999999999999999", "18446744073709551615k",
+            "",
+            "0",
+            "0k",
+            "-1",
+            "k",
+            "1.5k",
+            "1kB",
+            "1 TiB",
+            "2GiB",
+            "1073741825",
+            "ten",
+            "99999999999999999999",
+            "18446744073709551615k",
         ];
         for text in bad {
             assert!(parse_size(text).is_err(), "{text}");
@@ -138,7 +153,9 @@ mod tests {
             let parsed = parse_duration(text).map(|d| d.as_micros());
             assert_eq!(parsed, Ok(micros), "{text}");
         }
-        for text in ["", "0s", "0ms", "2", "-1s", "25h", "1.2.3s", "s", "1d", "infs", "NaNs"] {
+        for text in [
+            "", "0s", "0ms", "2", "-1s", "25h", "1.2.3s", "s", "1d", "infs", "NaNs",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

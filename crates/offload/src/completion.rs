@@ -278,3 +278,6 @@ impl OpSlot {
         self.since.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_models;

@@ -64,3 +64,33 @@ impl Slots {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_that_were_abandoned_do_not_pile_up() {
+        let slots = Slots::new();
+        let kept: Vec<_> = (0..10).map(|_| slots.take()).collect();
+        for _ in 0..10_000 {
+            // Given up, and answered since: nobody holds it any more.
+            drop(slots.take());
+        }
+        assert!(lock(&slots.all).len() <= 64);
+        drop(kept);
+        slots.nudge_older_than(1);
+        assert_eq!(lock(&slots.all).len(), 0);
+    }
+
+    #[test]
+    fn the_slot_that_came_back_last_is_used_next() {
+        let slots = Slots::new();
+        let (a, b) = (slots.take(), slots.take());
+        slots.give(Arc::clone(&a));
+        slots.give(Arc::clone(&b));
+        assert!(Arc::ptr_eq(&slots.take(), &b));
+        assert!(Arc::ptr_eq(&slots.take(), &a));
+        assert_eq!(lock(&slots.all).len(), 2);
+    }
+}

@@ -240,8 +240,8 @@ impl Control {
         unsafe { (*self.owned_ctx.get()).take() }
     }
 
-    /// Wipes what the last job left on the stack, with the memory's own way of doing so, and puts
-    /// a new coroutine there.
+    /// Wipes what the last job left: in the store, and on the stack, with the memory's own way of
+    /// doing so; and puts a new coroutine there.
     ///
     /// # Safety
     ///
@@ -260,12 +260,14 @@ impl Control {
             0
         };
         // SAFETY: between the lowest byte and the control block there is only the stack, on which
-        // no frame is left.
-        let rest =
-            unsafe { std::slice::from_raw_parts_mut(self.lowest.as_ptr().add(wiped), all - wiped) };
-        rest.fill(0);
-        // The compiler may not leave the fill out on the ground that nobody reads it.
-        std::hint::black_box(rest);
+        // no frame is left; and `wiped` is at most `all`.
+        let rest = unsafe { self.lowest.add(wiped) };
+        // SAFETY: as above.
+        unsafe { rest.write_bytes(0, all - wiped) };
+        // SAFETY: an idle job's store is empty and nobody uses it.
+        unsafe { self.store.wipe() };
+        // The compiler may not leave the writes out on the ground that nobody reads them.
+        std::hint::black_box((rest, &self.store));
         // SAFETY: `unravel` has taken the only coroutine off the stack. The pointer is good for
         // the whole slot's memory below, as it is only used at its address.
         unsafe { Control::weave(at) };

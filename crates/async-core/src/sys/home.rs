@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::ops::Deref;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
@@ -25,9 +26,9 @@ pub(crate) enum TakeError {
 /// Slots of one kind, and what they are made of. A thread has one that it takes slots from, and
 /// may have *retired* ones, of earlier settings, whose last jobs are still in use.
 ///
-/// It is made by [`Home::new`] on the heap and freed by [`Home::retire`], or, if slots are in use
-/// then, by the [`Home::give_back`] of the last of them. So it outlives its slots. The home of
-/// a thread that ended with jobs in use is never freed.
+/// It is made by [`Home::new`] on the heap, and freed when it is retired, no slot of it is in use
+/// and nobody is at work on it ([`Held`]). So it outlives its slots. The home of a thread that
+/// ended with jobs in use is never freed.
 pub(super) struct Home {
     /// The slot that was idle last, or null. A list through `Control::next_idle`.
     idle_head: Cell<*const Control>,
@@ -35,6 +36,8 @@ pub(super) struct Home {
     in_use: Cell<usize>,
     max_jobs: Cell<usize>,
     retired: Cell<bool>,
+    /// How many [`Held`] there are.
+    holds: Cell<usize>,
     wipe: bool,
     stack_bytes: usize,
     memory: Memory,
@@ -43,6 +46,67 @@ pub(super) struct Home {
 enum Memory {
     Arena(RefCell<Arena>),
     Source(Arc<dyn StackSource>),
+}
+
+/// Somebody at work on a home, for as long as a stack source may be called: that is the user's
+/// code, which may start and end jobs and set up pools, so that the home may be retired meanwhile.
+/// It stays until the last one at work is done.
+pub(super) struct Held(NonNull<Home>);
+
+impl Held {
+    /// # Safety
+    ///
+    /// The home is alive.
+    pub(super) unsafe fn new(home: NonNull<Home>) -> Held {
+        // SAFETY: the caller's.
+        let holds = unsafe { &home.as_ref().holds };
+        holds.set(holds.get() + 1);
+        Held(home)
+    }
+
+    /// Frees up to `count` idle slots.
+    pub(super) fn trim(&self, count: usize) {
+        for _ in 0..count {
+            let Some(control) = self.take_idle() else {
+                return;
+            };
+            self.in_use.set(self.in_use.get() - 1);
+            // SAFETY: it was just taken out of the list, where slots are idle.
+            unsafe { self.free_slot(control) };
+        }
+    }
+
+    /// Frees a slot.
+    ///
+    /// # Safety
+    ///
+    /// It is a slot of this home, idle, in no list, and not used again.
+    unsafe fn free_slot(&self, control: NonNull<Control>) {
+        // SAFETY: the caller's.
+        let memory = unsafe { Control::dismantle(control) };
+        // SAFETY: the slot's memory came from here, and the slot is gone.
+        unsafe { self.release(memory) };
+    }
+}
+
+impl Deref for Held {
+    type Target = Home;
+
+    fn deref(&self) -> &Home {
+        // SAFETY: a home that is held is not freed.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.holds.set(self.holds.get() - 1);
+        if self.retired.get() && self.in_use.get() == 0 && self.holds.get() == 0 {
+            // SAFETY: `new` made it with a box. It is retired, so no thread takes from it; no
+            // slot of it is in use, so nobody gives back to it; and nobody else is at work on it.
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        }
+    }
 }
 
 impl Home {
@@ -61,6 +125,7 @@ impl Home {
             in_use: Cell::new(0),
             max_jobs: Cell::new(usize::MAX),
             retired: Cell::new(false),
+            holds: Cell::new(0),
             wipe: config.wipe_stacks,
             stack_bytes,
             memory,
@@ -118,13 +183,17 @@ impl Home {
     }
 
     /// Makes one more idle slot.
-    pub(super) fn make_idle(home: NonNull<Home>) -> io::Result<()> {
-        // SAFETY: the caller's pointer is the thread's current home, which is not freed.
-        let this = unsafe { home.as_ref() };
-        let memory = match &this.memory {
+    pub(super) fn make_idle(home: &Held) -> io::Result<()> {
+        let memory = match &home.memory {
             Memory::Arena(arena) => arena.borrow_mut().allocate()?,
-            Memory::Source(source) => source.allocate(this.stack_bytes)?,
+            Memory::Source(source) => source.allocate(home.stack_bytes)?,
         };
+        if home.retired.get() {
+            // SAFETY: it was allocated above and nothing was put on it.
+            unsafe { home.release(memory) };
+            let what = "the stack source has closed the pool that it was asked by";
+            return Err(io::Error::other(what));
+        }
         let least = PoolConfig::MIN_STACK_BYTES;
         let bytes = memory.bytes;
         let placed = if bytes < least {
@@ -132,16 +201,16 @@ impl Home {
         } else {
             // SAFETY: the arena, or the source by its contract, gave memory that is ours until it
             // is released, which `free_slot` does; and a home outlives its slots.
-            unsafe { Control::place(memory, home) }
+            unsafe { Control::place(memory, home.0) }
         };
         match placed {
             Ok(control) => {
-                this.push_idle(control);
+                home.push_idle(control);
                 Ok(())
             }
             Err(memory) => {
                 // SAFETY: it was allocated above and nothing was put on it.
-                unsafe { this.release(memory) };
+                unsafe { home.release(memory) };
                 let what =
                     format!("the stack source gave {bytes} bytes; at least {least} are needed");
                 Err(io::Error::new(io::ErrorKind::InvalidData, what))
@@ -179,8 +248,9 @@ impl Home {
         }
         this.in_use.set(this.in_use.get() - 1);
         this.push_idle(control);
-        if this.idle.get() + this.in_use.get() > this.max_jobs.get() {
-            this.trim(1);
+        if thread.total(this) > this.max_jobs.get() {
+            // SAFETY: it is in service, so it is alive.
+            unsafe { Held::new(home) }.trim(1);
         }
     }
 
@@ -192,7 +262,7 @@ impl Home {
     #[cold]
     unsafe fn give_back_slow(thread: &Thread, home: NonNull<Home>, control: NonNull<Control>) {
         // SAFETY: a home outlives its slots.
-        let this = unsafe { home.as_ref() };
+        let this = unsafe { Held::new(home) };
         if this.wipe {
             // SAFETY: the slot is idle and in no list, and we are on the owner's stack.
             unsafe {
@@ -202,75 +272,40 @@ impl Home {
             };
         }
         this.in_use.set(this.in_use.get() - 1);
-        if !this.retired.get() {
-            this.push_idle(control);
+        if this.retired.get() {
+            thread.one_retired_job_less();
+            // SAFETY: the slot is idle and in no list.
+            unsafe { this.free_slot(control) };
             return;
         }
-        thread.one_retired_job_less();
-        // SAFETY: the slot is idle and in no list.
-        unsafe { this.free_slot(control) };
-        if this.in_use.get() == 0 {
-            // SAFETY: `new` made it with a box; it is retired, so no thread takes from it, and
-            // this was its last slot.
-            drop(unsafe { Box::from_raw(home.as_ptr()) });
+        this.push_idle(control);
+        if thread.total(&this) > this.max_jobs.get() {
+            this.trim(1);
         }
     }
 
     /// Takes this home out of service: frees its idle slots, and itself unless jobs are in use.
-    /// Says how many are.
     ///
     /// # Safety
     ///
     /// `home` was made by `new`, was not retired before, and no thread takes from it any more.
-    pub(super) unsafe fn retire(home: NonNull<Home>) -> usize {
-        // SAFETY: the caller's.
-        let this = unsafe { home.as_ref() };
+    pub(super) unsafe fn retire(home: NonNull<Home>) {
+        // SAFETY: it was not retired before, so it is alive.
+        let this = unsafe { Held::new(home) };
         this.retired.set(true);
         this.trim(usize::MAX);
-        let in_use = this.in_use.get();
-        if in_use == 0 {
-            // SAFETY: `new` made it with a box, and nothing points to it: it has no slot left.
-            drop(unsafe { Box::from_raw(home.as_ptr()) });
-        }
-        in_use
     }
 
-    /// Sets the bound, and frees idle slots above it.
+    /// Sets the bound. The caller frees the idle slots above it.
     pub(super) fn set_max_jobs(&self, max_jobs: usize) {
         self.max_jobs.set(max_jobs);
-        let total = self.idle.get() + self.in_use.get();
-        self.trim(total.saturating_sub(max_jobs));
     }
 
     pub(super) fn max_jobs(&self) -> usize {
         self.max_jobs.get()
     }
 
-    /// Frees up to `count` idle slots.
-    fn trim(&self, count: usize) {
-        for _ in 0..count {
-            let Some(control) = self.take_idle() else {
-                return;
-            };
-            self.in_use.set(self.in_use.get() - 1);
-            // SAFETY: it was just taken out of the list, where slots are idle.
-            unsafe { self.free_slot(control) };
-        }
-    }
-
-    /// Frees a slot.
-    ///
-    /// # Safety
-    ///
-    /// It is a slot of this home, idle, in no list, and not used again.
-    unsafe fn free_slot(&self, control: NonNull<Control>) {
-        // SAFETY: the caller's.
-        let memory = unsafe { Control::dismantle(control) };
-        // SAFETY: the slot's memory came from here, and the slot is gone.
-        unsafe { self.release(memory) };
-    }
-
-    /// Gives memory back to where it came from.
+    /// Gives memory back to where it came from. Called by who holds the home.
     ///
     /// # Safety
     ///

@@ -48,11 +48,14 @@
 //! 1. A control block, its slot and its coroutine are used by one thread only: the handles
 //!    ([`Paused`], [`Current`]) are neither `Send` nor `Sync`, and everything else is reached
 //!    through that thread's [`Thread`].
-//! 2. A control block lives until [`Home::free_slot`], which is called only for slots that are
+//! 2. A control block lives until [`Held::free_slot`], which is called only for slots that are
 //!    idle and in no list. So a pointer to one is good while its job is Running, Paused or
 //!    Finished, and while it is in its home's list of idle slots.
 //! 3. There is never a `&mut Control`. Everything in it is a `Cell`, or an `UnsafeCell` with one
 //!    user at a time, named at the field.
+//! 4. The user's code is called only when everything is in order, since it may use all of this
+//!    crate again: a stack source while the home is [`Held`]; the cleanup functions of a context,
+//!    and the drops of a stack source, last of all.
 
 mod arena;
 mod control;

@@ -6,7 +6,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::control::Control;
-use super::home::{Home, TakeError};
+use super::home::{Held, Home, TakeError};
 use crate::config::PoolConfig;
 use crate::error::{InitError, InsideJob};
 use crate::pool::PoolStats;
@@ -107,16 +107,17 @@ impl Thread {
                 .ok_or(TakeError::ThreadExiting)?,
         };
         // SAFETY: the thread's home is alive.
-        let this = unsafe { home.as_ref() };
-        if self.total(this) >= this.max_jobs() {
+        let home = unsafe { Held::new(home) };
+        if self.total(&home) >= home.max_jobs() {
             return Err(TakeError::NoJobs);
         }
-        Home::make_idle(home).map_err(TakeError::Stack)?;
-        this.take_idle().ok_or(TakeError::NoJobs)
+        Home::make_idle(&home).map_err(TakeError::Stack)?;
+        home.take_idle().ok_or(TakeError::NoJobs)
     }
 
     /// Jobs that count against the bound.
-    fn total(&self, home: &Home) -> usize {
+    #[inline(always)]
+    pub(super) fn total(&self, home: &Home) -> usize {
         home.idle() + home.in_use() + self.retired_in_use.get()
     }
 
@@ -138,19 +139,22 @@ impl Thread {
     /// Takes the home out of service.
     fn close(&self) {
         if let Some(home) = NonNull::new(self.home.replace(ptr::null()).cast_mut()) {
-            // SAFETY: it was in service, so it was not retired, and nobody takes from it now.
-            let in_use = unsafe { Home::retire(home) };
+            // SAFETY: it was in service, so it is alive.
+            let in_use = unsafe { home.as_ref() }.in_use();
             self.retired_in_use.set(self.retired_in_use.get() + in_use);
+            // SAFETY: it was in service, so it was not retired, and nobody takes from it now.
+            unsafe { Home::retire(home) };
         }
     }
 
     /// The end of the thread.
     fn exit(&self) {
-        self.exiting.set(true);
-        self.close();
+        let in_use = self.home().map_or(0, Home::in_use) + self.retired_in_use.get();
         // Whoever still has a handle may resume its job in another destructor of this thread;
         // `one_retired_job_less` takes it off again.
-        LEAKED.fetch_add(self.retired_in_use.get() as u64, Ordering::Relaxed);
+        LEAKED.fetch_add(in_use as u64, Ordering::Relaxed);
+        self.exiting.set(true);
+        self.close();
     }
 
     pub(super) fn one_retired_job_less(&self) {
@@ -188,11 +192,12 @@ pub(crate) fn init_thread(config: &PoolConfig) -> Result<(), InitError> {
             None => thread.open(config).ok_or(InitError::ThreadExiting)?,
         };
         // SAFETY: the thread's home is alive.
-        let this = unsafe { home.as_ref() };
-        this.set_max_jobs(config.max_jobs.map_or(usize::MAX, NonZeroUsize::get));
-        while this.idle() < config.init_jobs && thread.total(this) < this.max_jobs() {
-            Home::make_idle(home).map_err(|source| InitError::Stack {
-                made: this.idle(),
+        let home = unsafe { Held::new(home) };
+        home.set_max_jobs(config.max_jobs.map_or(usize::MAX, NonZeroUsize::get));
+        home.trim(thread.total(&home).saturating_sub(home.max_jobs()));
+        while home.idle() < config.init_jobs && thread.total(&home) < home.max_jobs() {
+            Home::make_idle(&home).map_err(|source| InitError::Stack {
+                made: home.idle(),
                 init_jobs: config.init_jobs,
                 source,
             })?;

@@ -86,7 +86,8 @@ impl Payload {
     /// Whether `response` is what software makes of operation number `n`.
     pub(crate) fn is_right(&self, n: u64, response: &Response) -> bool {
         let case = self.case(n);
-        response.output == case.output && *response.data == *case.data.as_ref().unwrap_or(&case.input)
+        response.output == case.output
+            && *response.data == *case.data.as_ref().unwrap_or(&case.input)
     }
 
     /// A buffer that no operation outgrows.
@@ -202,8 +203,11 @@ mod tests {
     #[test]
     fn the_seed_decides() {
         let bytes = |seed| {
-            let payload = Payload::random(OpKind::Aes256Ctr, 64, seed).expect("software computes it");
-            compute(payload.request(3, 3, payload.buffer())).expect("it does").data
+            let payload =
+                Payload::random(OpKind::Aes256Ctr, 64, seed).expect("software computes it");
+            compute(payload.request(3, 3, payload.buffer()))
+                .expect("it does")
+                .data
         };
         assert_eq!(*bytes(1), *bytes(1));
         assert_ne!(*bytes(1), *bytes(2));

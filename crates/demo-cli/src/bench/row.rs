@@ -257,7 +257,13 @@ mod tests {
 
     fn problems(tally: &Tally, counters: Counters, fds: Option<(usize, usize)>) -> Vec<String> {
         let seed = 1;
-        Account { tally, counters, fds, seed }.problems()
+        Account {
+            tally,
+            counters,
+            fds,
+            seed,
+        }
+        .problems()
     }
 
     #[test]
@@ -280,7 +286,10 @@ mod tests {
         tally.wrong = 2;
         tally.first_wrong = Some(77);
         let problem = &problems(&tally, counters, None)[0];
-        assert!(problem.contains("2 of 5") && problem.contains("operation 77"), "{problem}");
+        assert!(
+            problem.contains("2 of 5") && problem.contains("operation 77"),
+            "{problem}"
+        );
 
         let (mut tally, counters) = clean();
         tally.completed = 0;

@@ -1,6 +1,7 @@
 //! What the figures mean, in words.
 
 use std::fmt;
+use std::mem::discriminant;
 
 use offload::OpKind;
 use sim_engine::{Completions, DeviceConfig};
@@ -35,42 +36,49 @@ enum Verdict {
     /// The rings are too short to keep them busy.
     RingBound { capacity: Capacity, share: f64 },
     /// The host cannot feed the device faster, or take its answers.
-    HostBound { capacity: Option<Capacity>, cpus: f64 },
+    HostBound {
+        capacity: Option<Capacity>,
+        cpus: f64,
+    },
 }
 
-/// A line for each verdict, with the rows that it holds for.
+/// A line for each kind of verdict, with the figures of its fastest row, and the rows that it
+/// holds for.
 pub(crate) fn lines(options: &BenchOptions, results: &[RowResult]) -> Vec<String> {
     let device = options.engine.device();
     let capacity = device.and_then(|d| capacity(d, options.op, options.size));
-    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
-    for RowResult { row, .. } in results {
-        if row.completed == 0 {
-            continue;
-        }
+    let mut rows: Vec<_> = results.iter().map(|r| &r.row).collect();
+    rows.retain(|row| row.completed > 0);
+    rows.sort_by(|a, b| b.ops_per_s.total_cmp(&a.ops_per_s));
+    let mut lines: Vec<(Verdict, Vec<&str>)> = Vec::new();
+    for row in &rows {
         let cpus = (row.cpu_user_s + row.cpu_sys_s) / row.wall_s;
         let verdict = match device {
             None => Verdict::Inline,
             Some(_) => judge(capacity, row.ops_per_s, options.jobs as u64, cpus),
         };
-        let line = verdict.to_string();
-        match lines.iter_mut().find(|(known, _)| *known == line) {
-            Some((_, rows)) => rows.push(row.notify),
-            None => lines.push((line, vec![row.notify])),
+        let same = |known: &Verdict| discriminant(known) == discriminant(&verdict);
+        match lines.iter_mut().find(|(known, _)| same(known)) {
+            Some((_, names)) => names.push(row.notify),
+            None => lines.push((verdict, vec![row.notify])),
         }
     }
-    let all = results.len();
+    let one = lines.len() == 1;
     lines
         .into_iter()
-        .map(|(line, rows)| match rows.len() {
-            n if n == all => line,
-            _ => format!("{}: {line}", rows.join(", ")),
+        .map(|(verdict, names)| match one {
+            true => verdict.to_string(),
+            false => format!("{}: {verdict}", names.join(", ")),
         })
         .collect()
 }
 
 /// What `device` can do, if its engines are bounded and take time.
 fn capacity(device: &DeviceConfig, op: OpKind, size: usize) -> Option<Capacity> {
-    let service = device.service.get(op.name()).unwrap_or(&device.service_default);
+    let service = device
+        .service
+        .get(op.name())
+        .unwrap_or(&device.service_default);
     let time = |fixed_ns: u64, per_byte_ns: f64| fixed_ns as f64 + size as f64 * per_byte_ns;
     let service_ns = time(service.fixed_ns, service.per_byte_ns);
     let link_ns = 2.0 * time(device.link.fixed_ns, device.link.per_byte_ns);
@@ -174,11 +182,21 @@ mod tests {
     fn verdicts() {
         let c = capacity(&card(), OpKind::Nop, 1024).expect("bounded");
         let verdict = |ops, jobs| judge(Some(c), ops, jobs, 1.0).to_string();
-        assert!(verdict(33_000.0, 1000).starts_with("device-bound: the engines can do 33,333 ops/s; 11 jobs"));
-        assert!(verdict(12_000.0, 4).starts_with("too few jobs in flight: the engines are used to 36 %; 11 jobs"));
+        assert!(
+            verdict(33_000.0, 1000)
+                .starts_with("device-bound: the engines can do 33,333 ops/s; 11 jobs")
+        );
+        assert!(
+            verdict(12_000.0, 4)
+                .starts_with("too few jobs in flight: the engines are used to 36 %; 11 jobs")
+        );
         assert!(verdict(12_000.0, 1000).starts_with("host-bound: 1.0 of"));
         let short = Capacity { places: 4, ..c };
-        assert!(judge(Some(short), 12_000.0, 1000, 1.0).to_string().starts_with("ring-bound"));
+        assert!(
+            judge(Some(short), 12_000.0, 1000, 1.0)
+                .to_string()
+                .starts_with("ring-bound")
+        );
         assert!(judge(None, 1e6, 1000, 1.9).to_string().contains("1.9 of"));
     }
 }

@@ -1,7 +1,6 @@
 //! The report as a table for people.
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use super::{Report, Row};
 use crate::error::RunError;
@@ -24,10 +23,13 @@ const HEADER: [&str; 13] = [
     "verified",
 ];
 
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
 /// Writes it.
 pub(crate) fn write(report: &Report, out: &mut Out) -> Result<(), RunError> {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.load_style(STYLE);
     table.set_header(HEADER);
     for row in &report.rows {
         table.add_row(cells(row));
@@ -35,7 +37,7 @@ pub(crate) fn write(report: &Report, out: &mut Out) -> Result<(), RunError> {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    out.line(table)
+    out.line(table.trim_fmt())
 }
 
 fn cells(row: &Row) -> [String; HEADER.len()] {

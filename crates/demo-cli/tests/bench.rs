@@ -1,0 +1,336 @@
+//! `bench`: rows, formats, verification, limits.
+
+mod common;
+
+use common::{run, run_ok, stderr, stdout};
+use serde_json::Value;
+
+const MODES: [&str; 4] = ["fd", "shared-fd", "callback", "poll"];
+
+/// The report of a short run.
+fn json(args: &[&str]) -> Value {
+    let all = [&["bench", "--format", "json", "--total", "2000"], args].concat();
+    serde_json::from_slice(&run_ok(&all).stdout).expect("one JSON object")
+}
+
+fn rows(report: &Value) -> &[Value] {
+    report["rows"].as_array().expect("rows")
+}
+
+#[test]
+fn the_table_has_a_verified_row_for_each_way_of_being_woken() {
+    let output = run_ok(&["bench", "--jobs", "100", "--total", "2000"]);
+    let text = stdout(&output);
+    for mode in MODES {
+        let row = text
+            .lines()
+            .find(|l| l.trim_start().starts_with(mode))
+            .unwrap_or_else(|| panic!("no row for {mode}: {text}"));
+        assert!(
+            row.contains("2,000") && row.trim_end().ends_with("yes"),
+            "{row}"
+        );
+    }
+    assert!(
+        text.starts_with("sha256 of 1KiB on sim (ideal), 100 jobs"),
+        "{text}"
+    );
+    assert!(text.contains("seed 24301"), "{text}");
+    assert!(text.contains("host-bound: "), "{text}");
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn json_has_the_stable_fields() {
+    let report = json(&["--jobs", "50"]);
+    let keys = |value: &Value| -> Vec<String> {
+        let mut keys: Vec<_> = value
+            .as_object()
+            .expect("an object")
+            .keys()
+            .cloned()
+            .collect();
+        keys.sort();
+        keys
+    };
+    assert_eq!(keys(&report), ["host", "options", "rows", "schema", "seed"]);
+    assert_eq!(report["schema"], 1);
+    assert_eq!(report["seed"], 24_301);
+    assert_eq!(report["options"]["jobs"], 50);
+    assert!(report["host"]["cpus"].as_u64() >= Some(1));
+    assert_eq!(rows(&report).len(), 4);
+    for (row, mode) in rows(&report).iter().zip(MODES) {
+        assert_eq!(
+            keys(row),
+            [
+                "bytes_per_s",
+                "cancelled",
+                "clock",
+                "completed",
+                "cpu_sys_s",
+                "cpu_user_s",
+                "device",
+                "engine",
+                "engine_utilisation",
+                "failed",
+                "in_flight",
+                "jobs",
+                "latency_us",
+                "notify",
+                "op",
+                "ops_per_s",
+                "orphaned",
+                "pauses",
+                "results",
+                "retries",
+                "runtime",
+                "size_bytes",
+                "spurious_resumes",
+                "stages_us",
+                "threads",
+                "verified",
+                "wakes",
+                "wall_s",
+            ]
+        );
+        assert_eq!(
+            keys(&row["latency_us"]),
+            ["max", "mean", "p50", "p90", "p99", "p999"]
+        );
+        assert_eq!(keys(&row["in_flight"]), ["max", "mean"]);
+        assert_eq!(row["notify"], mode);
+        assert_eq!(row["completed"], 2000);
+        assert_eq!(row["failed"], 0);
+        assert_eq!(row["verified"], true);
+        let latency = |q: &str| row["latency_us"][q].as_f64().expect("a number");
+        assert!(0.0 < latency("p50") && latency("p50") <= latency("p99"));
+        assert!(latency("p99") <= latency("max"));
+        assert!(row["in_flight"]["max"].as_u64() <= Some(50));
+    }
+}
+
+#[test]
+fn csv_has_a_header_and_a_line_per_row() {
+    let output = run_ok(&[
+        "bench", "--format", "csv", "--total", "2000", "--jobs", "10",
+    ]);
+    let mut reader = csv::Reader::from_reader(&output.stdout[..]);
+    let header = reader.headers().expect("a header").clone();
+    let at = |name: &str| header.iter().position(|h| h == name).expect("a column");
+    let records: Vec<_> = reader.records().map(|r| r.expect("a record")).collect();
+    let column = |name| -> Vec<&str> { records.iter().map(|r| &r[at(name)]).collect() };
+    assert_eq!(column("notify"), MODES);
+    assert_eq!(column("completed"), ["2000"; 4]);
+    assert_eq!(column("verified"), ["true"; 4]);
+    assert_eq!(column("seed"), ["24301"; 4]);
+    assert!(stderr(&output).starts_with("demo-cli: sha256 of 1KiB"));
+}
+
+#[test]
+fn every_operation_is_verified_on_every_way() {
+    for op in [
+        "nop",
+        "sha256",
+        "sha512",
+        "hmac-sha256",
+        "aes-128-ctr",
+        "aes-256-ctr",
+        "aes-128-gcm",
+        "aes-256-gcm",
+        "aes-128-cbc",
+        "aes-256-cbc",
+    ] {
+        let report = json(&["--op", op, "--jobs", "20", "--size", "100"]);
+        for row in rows(&report) {
+            assert_eq!(
+                (&row["verified"], &row["completed"]),
+                (&true.into(), &2000.into()),
+                "{op}"
+            );
+        }
+    }
+}
+
+#[test]
+fn software_never_pauses() {
+    let report = json(&["--engine", "software", "--jobs", "20"]);
+    for row in rows(&report) {
+        assert_eq!(row["pauses"], 0);
+        assert_eq!(row["completed"], 2000);
+        assert_eq!(row["device"], Value::Null);
+    }
+}
+
+#[test]
+fn every_preset_that_has_no_faults_verifies() {
+    let listed = run_ok(&["devices"]);
+    let listed = stdout(&listed);
+    for device in listed.lines().filter_map(|l| l.split_whitespace().next()) {
+        if device != "flaky" && !device.starts_with("hsm") {
+            let report = json(&["--device", device, "--jobs", "100"]);
+            assert!(
+                rows(&report).iter().all(|r| r["verified"] == true),
+                "{device}"
+            );
+        }
+    }
+}
+
+#[test]
+fn jobs_are_shared_among_threads() {
+    let report = json(&["--threads", "3", "--jobs", "10"]);
+    for row in rows(&report) {
+        assert_eq!(row["completed"], 2000);
+        assert_eq!(row["threads"], 3);
+    }
+}
+
+#[test]
+fn a_duration_ends_a_row() {
+    let args = [
+        "bench",
+        "--duration",
+        "50ms",
+        "--notify",
+        "callback",
+        "--format",
+        "json",
+    ];
+    let report: Value = serde_json::from_slice(&run_ok(&args).stdout).expect("JSON");
+    let wall = report["rows"][0]["wall_s"].as_f64().expect("a number");
+    assert!((0.05..5.0).contains(&wall), "{wall}");
+}
+
+#[test]
+fn the_payload_can_come_from_a_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("payload");
+    std::fs::write(&path, common::noise(2500, 3)).expect("written");
+    let report = json(&["--input", common::text(&path), "--op", "aes-128-gcm"]);
+    assert!(rows(&report).iter().all(|r| r["verified"] == true));
+}
+
+#[test]
+fn a_full_ring_is_waited_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("narrow.toml");
+    std::fs::write(&path, "name = \"narrow\"\nring_depth_max = 4\n").expect("written");
+    let report = json(&["--device", common::text(&path), "--jobs", "200"]);
+    for row in rows(&report) {
+        assert_eq!(
+            (&row["completed"], &row["failed"]),
+            (&2000.into(), &0.into())
+        );
+        assert!(row["retries"].as_u64() > Some(0));
+    }
+}
+
+#[test]
+fn thousands_of_fds() {
+    let report = json(&["--jobs", "1500", "--notify", "fd"]);
+    assert_eq!(
+        rows(&report)[0]["in_flight"]["max"]
+            .as_u64()
+            .map(|n| n <= 1500),
+        Some(true)
+    );
+    assert_eq!(rows(&report)[0]["verified"], true);
+}
+
+#[test]
+fn twenty_thousand_jobs_on_one_fd_or_none() {
+    for notify in ["shared-fd", "callback"] {
+        let args = [
+            "bench", "--format", "json", "--jobs", "20000", "--notify", notify, "--total", "40000",
+        ];
+        let report: Value = serde_json::from_slice(&run_ok(&args).stdout).expect("JSON");
+        assert_eq!(rows(&report)[0]["jobs"], 20_000);
+        assert_eq!(rows(&report)[0]["verified"], true);
+    }
+}
+
+#[test]
+fn wrong_results_are_caught() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("liar.toml");
+    let device = "name = \"liar\"\n[faults]\nwrong = 0.01\n";
+    std::fs::write(&path, device).expect("written");
+    let args = [
+        "bench",
+        "--device",
+        common::text(&path),
+        "--jobs",
+        "50",
+        "--total",
+        "2000",
+        "--notify",
+        "callback",
+        "--format",
+        "json",
+    ];
+    let output = run(&args);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    assert!(text.contains("callback: not verified: "), "{text}");
+    assert!(
+        text.contains("responses are wrong") && text.contains("--seed 24301"),
+        "{text}"
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report all the same");
+    assert_eq!(report["rows"][0]["verified"], false);
+    // The same seed strikes the same operations, whatever the timing.
+    let again = stderr(&run(&args));
+    let sentence = |text: &str| {
+        text.lines()
+            .find(|l| l.contains("not verified"))
+            .map(str::to_owned)
+    };
+    assert_eq!(sentence(&text), sentence(&again));
+}
+
+#[test]
+fn the_flaky_device_is_found_out() {
+    let output = run(&[
+        "bench",
+        "--device",
+        "flaky",
+        "--jobs",
+        "50",
+        "--total",
+        "5000",
+        "--timeout",
+        "300ms",
+        "--notify",
+        "shared-fd",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    assert!(text.contains("not verified"), "{text}");
+    assert!(!text.contains("broken invariant"), "{text}");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report all the same");
+    let row = &report["rows"][0];
+    let get = |field: &str| row[field].as_u64().expect("a count");
+    assert_eq!(get("completed") + get("failed") + get("cancelled"), 5000);
+    assert!(get("failed") > 0);
+}
+
+#[test]
+fn failures_are_counted_and_are_not_mismatches() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("errors.toml");
+    std::fs::write(&path, "name = \"errors\"\n[faults]\nerror = 0.1\n").expect("written");
+    let report = json(&["--device", common::text(&path)]);
+    for row in rows(&report) {
+        assert_eq!(row["verified"], true);
+        assert!(row["failed"].as_u64() > Some(100));
+    }
+    let report = json(&["--device", common::text(&path), "--fallback"]);
+    for row in rows(&report) {
+        assert_eq!(
+            (&row["completed"], &row["failed"]),
+            (&2000.into(), &0.into())
+        );
+    }
+}

@@ -1,0 +1,171 @@
+//! Device files: what is wrong with one is said in a sentence, with the place.
+
+use sim_engine::{Completions, DeviceConfig, DeviceFileError};
+
+fn error(text: &str) -> DeviceFileError {
+    match DeviceConfig::from_toml(text) {
+        Ok(config) => panic!("taken: {config:?}"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn a_value_out_of_range_is_named_with_what_it_may_be() {
+    let cases = [
+        (
+            "engines = 4097",
+            "engines is 4097; give 0 (no bound) to 4096",
+        ),
+        ("workers = 0", "workers is 0; give 1 to 256"),
+        ("workers = 257", "workers is 257; give 1 to 256"),
+        ("instances = 0", "instances is 0; give 1 to 64"),
+        ("instances = 65", "instances is 65; give 1 to 64"),
+        (
+            "ring_depth_max = 0",
+            "ring_depth_max is 0; give 1 to 1048576",
+        ),
+        (
+            "ring_depth_max = 1048577",
+            "ring_depth_max is 1048577; give 1 to 1048576",
+        ),
+        (
+            "instances = 3\nring_depth_max = 524288",
+            "instances × ring_depth_max is 1572864; give at most 1048576 in all",
+        ),
+        (
+            "inline_below_bytes = 1073741825",
+            "inline_below_bytes is 1073741825; give at most 1073741824",
+        ),
+        (
+            "link = { fixed_ns = 3_600_000_000_001 }",
+            "link time is 3600000000001; give at most an hour (3600000000000 ns)",
+        ),
+        (
+            "link = { per_byte_ns = -0.5 }",
+            "link.per_byte_ns is -0.5; give 0 to 1000000",
+        ),
+        (
+            "link = { per_byte_ns = nan }",
+            "link.per_byte_ns is NaN; give 0 to 1000000",
+        ),
+        (
+            "service_default = { per_byte_ns = 1000001.0 }",
+            "service_default.per_byte_ns is 1000001; give 0 to 1000000",
+        ),
+        (
+            "service = { sha256 = { fixed_ns = 4_000_000_000_000 } }",
+            "service.sha256 time is 4000000000000; give at most an hour (3600000000000 ns)",
+        ),
+        (
+            "faults = { slow = { share = 0.5, extra_ns = 3_600_000_000_001 } }",
+            "faults.slow time is 3600000000001; give at most an hour (3600000000000 ns)",
+        ),
+        (
+            "faults = { slow = { share = 2.0 } }",
+            "faults.slow.share is 2; give a share from 0 to 1",
+        ),
+        (
+            "faults = { lost = 0.5, error = 0.5, wrong = 0.5 }",
+            "faults.lost + error + wrong is 1.5; give a share from 0 to 1",
+        ),
+    ];
+    for (line, expected) in cases {
+        let error = error(&format!("name = \"x\"\n{line}"));
+        assert!(matches!(error, DeviceFileError::Range { .. }), "{line}");
+        assert_eq!(error.to_string(), expected);
+    }
+    let shares = [
+        "ring_full",
+        "lost",
+        "error",
+        "wrong",
+        "duplicate",
+        "untold",
+        "spurious",
+    ];
+    for share in shares {
+        for (bad, shown) in [("-0.1", "-0.1"), ("1.1", "1.1"), ("nan", "NaN")] {
+            let text = format!("name = \"x\"\nfaults = {{ {share} = {bad} }}");
+            let expected = format!("faults.{share} is {shown}; give a share from 0 to 1");
+            assert_eq!(error(&text).to_string(), expected);
+        }
+    }
+    let error = error("name = \"\"");
+    assert_eq!(error.to_string(), "name is ; give a name that is not empty");
+}
+
+#[test]
+fn the_ends_of_the_ranges_are_in_them() {
+    for line in [
+        "engines = 0",
+        "engines = 4096",
+        "workers = 256",
+        "instances = 64\nring_depth_max = 16384",
+        "ring_depth_max = 1048576",
+        "inline_below_bytes = 1073741824",
+        "link = { fixed_ns = 3_600_000_000_000, per_byte_ns = 1000000.0 }",
+        "faults = { lost = 0.5, error = 0.5 }",
+        "faults = { ring_full = 1.0 }",
+    ] {
+        let config = DeviceConfig::from_toml(&format!("name = \"x\"\n{line}"));
+        assert!(config.is_ok(), "{line}: {config:?}");
+    }
+}
+
+#[test]
+fn a_name_that_is_not_known_has_its_place() {
+    let error = error("name = \"x\"\n\nenignes = 4\n");
+    let text = error.to_string();
+    assert!(matches!(error, DeviceFileError::Parse(_)));
+    assert!(text.starts_with("line 3, column 1: "), "{text}");
+    assert!(
+        text.contains("enignes") && text.contains("engines"),
+        "{text}"
+    );
+    assert!(!text.contains('\n'), "one line: {text}");
+}
+
+#[test]
+fn so_has_one_in_a_table_and_a_value_of_the_wrong_type() {
+    let text = error("name = \"x\"\n[faults]\nlots = 0.1\n").to_string();
+    assert!(text.starts_with("line 3, column 1: "), "{text}");
+    let text = error("name = \"x\"\nengines = \"many\"\n").to_string();
+    assert!(text.starts_with("line 2, column 11: "), "{text}");
+    let text = error("name = \"x\"\nengines = -1\n").to_string();
+    assert!(text.starts_with("line 2, column "), "{text}");
+    let text = error("name = \"x\"\ncompletions = \"someday\"\n").to_string();
+    assert!(text.contains("before-pause"), "{text}");
+    let text = error("name = \n").to_string();
+    assert!(text.starts_with("line 1, column "), "{text}");
+    let text = error("engines = 1\n").to_string();
+    assert!(text.contains("`name`"), "{text}");
+}
+
+#[test]
+fn an_operation_that_does_not_exist_is_said_with_those_that_do() {
+    let error = error("name = \"x\"\n[service.rsa]\nfixed_ns = 1\n");
+    assert!(matches!(&error, DeviceFileError::UnknownOp { name } if name == "rsa"));
+    let text = error.to_string();
+    assert!(
+        text.starts_with("[service.rsa] is for no operation"),
+        "{text}"
+    );
+    assert!(
+        text.contains("sha256, sha512, hmac-sha256, aes-128-ctr"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let config = DeviceConfig::from_toml("name = \"x\"").expect("enough");
+    assert_eq!(
+        (config.engines, config.workers, config.instances),
+        (0, 1, 1)
+    );
+    assert_eq!((config.ring_depth_max, config.inline_below_bytes), (512, 0));
+    assert_eq!(config.completions, Completions::Threads);
+    assert!(config.faults.is_none());
+    assert!(config.service.is_empty());
+    assert_eq!(config.summary, "");
+}
