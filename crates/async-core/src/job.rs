@@ -72,8 +72,7 @@ pub const fn is_capable() -> bool {
 
 /// Starts a job on this thread and runs it until it pauses or finishes.
 ///
-/// `ctx` is the context that the job is waited for with; the job keeps it alive. The closure is
-/// kept in place if it is at most [`INLINE_BYTES`](crate::start_job#memory) large, else in a box.
+/// `ctx` is the context that the job is waited for with; the job keeps it alive.
 ///
 /// # Memory
 ///

@@ -72,12 +72,16 @@ pub struct JobSet<R> {
     /// Slots to resume. Kept between turns, so that a job's panic loses none of them.
     ready: VecDeque<u64>,
     tokens: Vec<u64>,
+    /// Slots that are resumed at every turn, because not all of their fds could be watched.
+    unwatched: Vec<u64>,
     watch_error: Option<JobSetError>,
     stats: SetStats,
 }
 
 struct Slot<R> {
     ctx: WaitCtx,
+    /// `false` if the slot is unwatched. Then its next job gets another context.
+    watched: bool,
     key: u64,
     job: Option<Job<R>>,
 }
@@ -115,7 +119,8 @@ pub enum JobSetError {
     /// Waiting failed.
     #[error("waiting for jobs failed: {0}")]
     Wait(#[from] io::Error),
-    /// A job's wait fds could not be watched. The job is looked after by resuming it at each turn.
+    /// A job's wait fds could not be watched. Said once; the job is looked after by resuming it at
+    /// each turn, which then do not sleep.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     #[error("a job's wait fd cannot be watched: {0}")]
     Watch(#[from] PollerError),
@@ -178,6 +183,7 @@ impl<R: 'static> JobSet<R> {
             limit: limit.max(1),
             ready: VecDeque::new(),
             tokens: Vec::new(),
+            unwatched: Vec::new(),
             watch_error: None,
             stats: SetStats::default(),
         })
@@ -221,7 +227,8 @@ impl<R: 'static> JobSet<R> {
     ///
     /// # Panics
     ///
-    /// If the job panics before it pauses, with its panic. The set is as it was.
+    /// If the job panics before it pauses, with its panic. The set is as it was, but for the count
+    /// of jobs started.
     pub fn start<F>(&mut self, key: u64, closure: F) -> Result<Option<R>, StartError<F>>
     where
         F: FnOnce() -> R + 'static,
@@ -233,6 +240,9 @@ impl<R: 'static> JobSet<R> {
             Some(&at) => at,
             None => self.add_slot(),
         };
+        if !self.slots[at].watched {
+            self.renew(at);
+        }
         self.stats.started += 1;
         match start_job(&self.slots[at].ctx, closure) {
             Ok(JobOutcome::Finished(result)) => {
@@ -256,6 +266,17 @@ impl<R: 'static> JobSet<R> {
     /// Makes a slot without a job.
     fn add_slot(&mut self) -> usize {
         let at = self.slots.len();
+        self.slots.push(Slot {
+            ctx: self.new_ctx(at),
+            watched: true,
+            key: 0,
+            job: None,
+        });
+        self.free.push(at);
+        at
+    }
+
+    fn new_ctx(&self, at: usize) -> WaitCtx {
         let ctx = WaitCtx::new();
         match &self.source {
             Source::Queue(queue) => queue.attach(&ctx, at as u64),
@@ -264,18 +285,30 @@ impl<R: 'static> JobSet<R> {
             // Nothing was kept in a new context, so there is nothing that could fail to be told.
             Source::Polling => drop(ctx.set_silent(true)),
         }
-        self.slots.push(Slot {
-            ctx,
-            key: 0,
-            job: None,
-        });
-        self.free.push(at);
-        at
+        ctx
+    }
+
+    /// Gives a slot without a job another context, when what was left in the old one is in the way.
+    #[cold]
+    fn renew(&mut self, at: usize) {
+        let new = self.new_ctx(at);
+        let slot = &mut self.slots[at];
+        slot.watched = true;
+        self.unwatched.retain(|token| *token != at as u64);
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Source::Fds(poller) = &mut self.source {
+            // First those that were cleared since the last pause. What cannot be watched is not.
+            let _ = poller.follow(&slot.ctx, at as u64);
+            let _ = poller.leave(&slot.ctx);
+        }
+        // Last, since it may run the cleanup functions of engines.
+        slot.ctx = new;
     }
 
     /// Waits until some job can go on, or until `timeout` has passed, and resumes those that can.
     /// Hands the result of each that finishes to `each`, with its key. Says how many were
-    /// resumed: 0 after the time-out, or with no job in the set.
+    /// resumed: 0 after the time-out, with no job in the set, and when a wake came for a job that
+    /// had ended already.
     ///
     /// # Errors
     ///
@@ -307,7 +340,8 @@ impl<R: 'static> JobSet<R> {
                 each(key, result);
             }));
         }
-        if finished == 0 && matches!(self.source, Source::Polling) {
+        let polls = matches!(self.source, Source::Polling) || !self.unwatched.is_empty();
+        if finished == 0 && polls {
             // Whoever we wait for may want this processor.
             std::thread::yield_now();
         }
@@ -321,7 +355,15 @@ impl<R: 'static> JobSet<R> {
             }
             #[cfg(any(target_os = "linux", target_os = "android"))]
             Source::Fds(poller) => {
+                let slots = &self.slots;
+                self.unwatched
+                    .retain(|token| slots[*token as usize].job.is_some());
+                let timeout = match &self.unwatched[..] {
+                    [] => timeout,
+                    _ => Some(Duration::ZERO),
+                };
                 self.stats.wakes += poller.wait(&mut self.tokens, timeout)? as u64;
+                self.tokens.extend(&self.unwatched);
             }
             Source::Polling => {
                 let busy = self
@@ -340,9 +382,7 @@ impl<R: 'static> JobSet<R> {
     fn resume(&mut self, token: u64, each: &mut impl FnMut(u64, R)) -> bool {
         let at = token as usize; // one of our own tokens, an index
         let Some(job) = self.slots[at].job.take() else {
-            // The job took its answer before the wake came. Nobody else will read it now, and an
-            // fd that stays readable would be reported for ever.
-            let _ = self.slots[at].ctx.acknowledge();
+            self.late(at);
             return false;
         };
         // Free now: if the job panics, its slot is in order.
@@ -361,6 +401,20 @@ impl<R: 'static> JobSet<R> {
         true
     }
 
+    /// A wake came for a slot without a job: the job took its answer before, or was cancelled.
+    /// Nobody else will read the fd now, and one that stays readable would be reported for ever.
+    #[cold]
+    fn late(&mut self, at: usize) {
+        let drained = matches!(self.slots[at].ctx.acknowledge(), Ok(true));
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if !drained && matches!(self.source, Source::Fds(_)) {
+            // It was an fd of an engine's own.
+            self.renew(at);
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = drained;
+    }
+
     fn paused(&mut self, at: usize, job: Job<R>) {
         self.stats.pauses += 1;
         let slot = &mut self.slots[at];
@@ -368,9 +422,11 @@ impl<R: 'static> JobSet<R> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if let Source::Fds(poller) = &mut self.source
             && let Err(error) = poller.follow(&slot.ctx, at as u64)
+            && slot.watched
         {
+            slot.watched = false;
+            self.unwatched.push(at as u64);
             self.watch_error = Some(error.into());
-            self.ready.push_back(at as u64);
         }
     }
 
@@ -431,7 +487,6 @@ impl<R: 'static> JobSet<R> {
     ///
     /// If a job panics, with its panic; the others stay in the set.
     pub fn cancel_all(&mut self, mut each: impl FnMut(u64, R)) {
-        self.ready.clear();
         for at in 0..self.slots.len() {
             if let Some(job) = self.slots[at].job.take() {
                 self.free.push(at);
@@ -440,6 +495,9 @@ impl<R: 'static> JobSet<R> {
                 each(self.slots[at].key, result);
             }
         }
+        // Only now: if a job panics, the wakes of those that stay must not be lost.
+        self.ready.clear();
+        self.watch_error = None;
     }
 }
 

@@ -32,6 +32,40 @@ fn a_pause_under_a_guard_says_so_and_does_nothing() {
 }
 
 #[test]
+fn a_job_can_ask_whether_a_pause_would_pause() {
+    struct AskOnDrop(Rc<std::cell::Cell<bool>>);
+    impl Drop for AskOnDrop {
+        fn drop(&mut self) {
+            let can = current_job().is_some_and(|job| job.can_pause());
+            self.0.set(can);
+        }
+    }
+    on_own_thread(|| {
+        let job = start_paused(|| {
+            let me = current_job().expect("in a job");
+            assert!(me.can_pause());
+            let guard = block_pause();
+            assert!(!me.can_pause());
+            drop(guard);
+            assert!(me.can_pause());
+            let unwinding = Rc::new(std::cell::Cell::new(true));
+            let ask = AskOnDrop(Rc::clone(&unwinding));
+            let panic = AssertUnwindSafe(move || {
+                let _ask = ask;
+                panic_any("to unwind");
+            });
+            assert!(catch_unwind(panic).is_err());
+            assert!(!unwinding.get());
+            assert!(me.can_pause());
+            assert!(pause_job().is_err(), "it is cancelled here");
+            assert!(!me.can_pause());
+        });
+        job.cancel();
+        assert_pool(0, 1);
+    });
+}
+
+#[test]
 fn guards_nest_and_may_be_dropped_in_any_order() {
     on_own_thread(|| {
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {

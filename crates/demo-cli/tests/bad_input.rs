@@ -29,7 +29,7 @@ fn bad_arguments() {
         (&["bench", "--notify", "smoke"], "shared-fd"),
         (&["bench", "--clock", "virtual"], "virtual"),
         (&["bench", "--engine", "gpu"], "software"),
-        (&["bench", "--device", "abacus"], "the presets are ideal"),
+        (&["bench", "--device", "abacus"], "neither a preset (ideal"),
         (
             &["bench", "--engine", "software", "--device", "ideal"],
             "has no device",

@@ -334,3 +334,36 @@ fn failures_are_counted_and_are_not_mismatches() {
         );
     }
 }
+
+#[test]
+fn the_verdict_tells_a_busy_device_from_an_idle_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("slow.toml");
+    let device = "name = \"slow\"\nengines = 10\n[service_default]\nfixed_ns = 5_000_000\n";
+    std::fs::write(&path, device).expect("written");
+    let verdict = |jobs: &str| {
+        let args = [
+            "bench",
+            "--device",
+            common::text(&path),
+            "--notify",
+            "callback",
+            "--total",
+            "1000",
+            "--jobs",
+            jobs,
+        ];
+        let output = run_ok(&args);
+        stdout(&output)
+            .lines()
+            .last()
+            .expect("a verdict")
+            .to_owned()
+    };
+    let busy = verdict("100");
+    let expected = "device-bound: the engines can do 2,000 ops/s; 10 jobs in flight would do";
+    assert!(busy.starts_with(expected), "{busy}");
+    let idle = verdict("2");
+    assert!(idle.starts_with("too few jobs in flight: "), "{idle}");
+    assert!(idle.ends_with("10 jobs would do"), "{idle}");
+}

@@ -168,8 +168,8 @@ fn a_failure_leaves_nothing_and_spoils_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name);
     let (plain, out, device) = (path("plain"), path("out"), path("bad.toml"));
-    std::fs::write(&plain, noise(5 * PIECE, 6)).expect("written");
-    std::fs::write(&device, "name = 'bad'\n[faults]\nerror = 0.3\n").expect("written");
+    std::fs::write(&plain, noise(20 * PIECE, 6)).expect("written");
+    std::fs::write(&device, "name = 'bad'\n[faults]\nerror = 0.2\n").expect("written");
     let args = [
         "encrypt",
         text(&plain),
@@ -202,7 +202,7 @@ fn a_failure_leaves_nothing_and_spoils_nothing() {
     run_ok(&[&args[..], &["--fallback"]].concat());
     assert_eq!(
         std::fs::metadata(&out).expect("there").len(),
-        5 * PIECE as u64
+        20 * PIECE as u64
     );
 }
 

@@ -8,7 +8,7 @@ mod common;
 use std::fs::File;
 
 use common::*;
-use offload::{Engine, OffloadClient, OffloadError};
+use offload::{OffloadClient, OffloadError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use waitctx::WaitCtx;
 

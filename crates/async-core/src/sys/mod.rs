@@ -56,6 +56,10 @@
 //! 4. The user's code is called only when everything is in order, since it may use all of this
 //!    crate again: a stack source while the home is [`Held`]; the cleanup functions of a context,
 //!    and the drops of a stack source, last of all.
+//!
+//! [`Thread`]: thread::Thread
+//! [`Held`]: home::Held
+//! [`Held::free_slot`]: home::Held::free_slot
 
 mod arena;
 mod control;

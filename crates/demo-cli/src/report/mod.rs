@@ -169,17 +169,26 @@ impl Report {
             (Some(s), _) => show_duration(std::time::Duration::from_secs_f64(s)),
             (None, total) => format!("{} operations", total.unwrap_or(0)),
         };
+        let threads = match o.threads {
+            1 => "1 thread".to_owned(),
+            n => format!("{n} threads"),
+        };
+        let fallback = if o.fallback {
+            " with software fallback"
+        } else {
+            ""
+        };
         let debug = if self.host.debug_build {
             ", debug build"
         } else {
             ""
         };
         format!(
-            "{} of {} on {device}, {} jobs in flight on {} of {} cpus, {until} per row, seed {}{debug}",
+            "{} of {} on {device}{fallback}, {} jobs in flight on {}, {until} per row, {} cpus, seed {}{debug}",
             o.op,
             show_size(o.size_bytes),
             o.jobs,
-            o.threads,
+            threads,
             self.host.cpus,
             self.seed,
         )
