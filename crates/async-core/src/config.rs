@@ -36,6 +36,9 @@ pub struct PoolConfig {
     /// stack, and what was in place of closure and result. What a job put on the heap is its own
     /// to wipe; so are a closure or a result above [128 bytes](crate::start_job#memory), which are
     /// kept in a box. Costs a system call and a page fault per job, about 2 µs. Default: no.
+    ///
+    /// Valgrind takes a wipe for a write below a stack pointer; with the suppressions in this
+    /// crate's `valgrind.supp` it does not.
     pub wipe_stacks: bool,
     /// Where stacks come from; `None` for the built-in one, which maps them with a guard page
     /// below each. Default: `None`.

@@ -147,7 +147,9 @@ fn leave_a_late_wake(wake: WakeBy) -> (JobSet<u64>, waitctx::Notifier) {
     });
     assert!(matches!(paused, Ok(None)));
     let notifier = notifier.recv().expect("the job has sent it");
-    notifier.notify(waitctx::Status::Ok).expect("the fd is open");
+    notifier
+        .notify(waitctx::Status::Ok)
+        .expect("the fd is open");
     let turn = set.turn(NEVER, |key, result| assert_eq!((key, result), (2, 2)));
     assert_eq!(turn.expect("nothing fails"), 1);
     assert_pool(1, 1);
@@ -170,7 +172,9 @@ fn a_wake_for_a_job_that_has_ended_is_harmless() {
     for wake in ways_to_be_woken() {
         on_own_thread(|| {
             let (mut set, notifier) = leave_a_late_wake(wake);
-            notifier.notify(waitctx::Status::Ok).expect("the fd is open");
+            notifier
+                .notify(waitctx::Status::Ok)
+                .expect("the fd is open");
             let late = set.turn(NEVER, |_, _| panic!("nobody finishes"));
             assert_eq!(late.expect("nothing fails"), 0);
             let wakes = set.stats().wakes;

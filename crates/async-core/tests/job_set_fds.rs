@@ -120,7 +120,8 @@ fn others_are_still_woken_beside_a_job_with_a_foreign_fd() {
         let mut done = Vec::new();
         let error = set.run(jobs.drain(..7), |key, _| done.push(key));
         assert!(matches!(error, Err(RunError::Set(JobSetError::Watch(_)))));
-        set.run(jobs, |key, _| done.push(key)).expect("it was reported");
+        set.run(jobs, |key, _| done.push(key))
+            .expect("it was reported");
         done.sort_unstable();
         let mut expected: Vec<_> = (0..7).chain(0..13).chain([100]).collect();
         expected.sort_unstable();

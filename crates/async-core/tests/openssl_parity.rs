@@ -148,7 +148,10 @@ fn case_5_wait_fds() {
             (1, fd)
         });
         let expect = |all: &[i32], added: &[i32], removed: &[i32]| {
-            assert_eq!((&ctx.all_fds()[..], ctx.fd(key)), (all, all.first().copied()));
+            assert_eq!(
+                (&ctx.all_fds()[..], ctx.fd(key)),
+                (all, all.first().copied())
+            );
             let changes = ctx.changes();
             assert_eq!((&changes.added[..], &changes.removed[..]), (added, removed));
         };

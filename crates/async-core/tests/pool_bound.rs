@@ -139,7 +139,12 @@ fn without_a_call_the_pool_is_lazy_and_unbounded() {
 #[test]
 fn a_stack_size_out_of_range_is_refused() {
     on_own_thread(|| {
-        for stack_bytes in [0, PoolConfig::MIN_STACK_BYTES - 1, (1 << 30) + 1, usize::MAX] {
+        for stack_bytes in [
+            0,
+            PoolConfig::MIN_STACK_BYTES - 1,
+            (1 << 30) + 1,
+            usize::MAX,
+        ] {
             let error = init_thread(&PoolConfig {
                 stack_bytes,
                 ..PoolConfig::default()

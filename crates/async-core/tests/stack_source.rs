@@ -52,7 +52,10 @@ fn stacks_come_from_the_source_and_go_back_to_it() {
         assert!(runs_on(&source));
         assert_eq!(source.asked(), [BYTES], "the same one again");
         let stats = pool_stats().expect("a pool");
-        assert_eq!((stats.guard, stats.stack_bytes), (Some(Guard::Source), BYTES));
+        assert_eq!(
+            (stats.guard, stats.stack_bytes),
+            (Some(Guard::Source), BYTES)
+        );
 
         let jobs = [start_paused(pause_job), start_paused(pause_job)];
         assert_eq!((source.out(), source.released()), (2, 0));
@@ -183,7 +186,9 @@ fn limited(count: usize) -> Arc<HeapStacks> {
     let left = AtomicUsize::new(count);
     let ask = move || {
         let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
-        taken.map(drop).map_err(|_| io::Error::other("the region is full"))
+        taken
+            .map(drop)
+            .map_err(|_| io::Error::other("the region is full"))
     };
     HeapStacks::default().on_allocate(ask).shared()
 }
@@ -240,7 +245,10 @@ fn too_few_jobs_up_front_are_reported() {
 #[test]
 fn the_source_cannot_change_once_a_stack_was_made() {
     on_own_thread(|| {
-        let (ours, theirs) = (HeapStacks::default().shared(), HeapStacks::default().shared());
+        let (ours, theirs) = (
+            HeapStacks::default().shared(),
+            HeapStacks::default().shared(),
+        );
         let built_in = PoolConfig::default();
         init_thread(&config(&ours)).expect("a sound configuration");
         init_thread(&config(&theirs)).expect("no stack was made");
@@ -254,7 +262,10 @@ fn the_source_cannot_change_once_a_stack_was_made() {
         }
         drop(job);
         assert_pool(0, 1);
-        assert!(matches!(init_thread(&built_in), Err(InitError::SourceInUse)));
+        assert!(matches!(
+            init_thread(&built_in),
+            Err(InitError::SourceInUse)
+        ));
         init_thread(&config(&ours)).expect("the same source");
         assert_eq!(cleanup_thread(), Ok(0));
         init_thread(&config(&theirs)).expect("after a cleanup");

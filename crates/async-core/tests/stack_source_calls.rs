@@ -113,7 +113,10 @@ fn another_pool_is_set_up_while_a_stack_is_allocated() {
         assert!(matches!(refused, StartError::Stack { .. }));
         assert_pool(0, 2);
         let stats = pool_stats().expect("the other pool");
-        assert_eq!((stats.max_jobs, stats.stack_bytes), (7.try_into().ok(), 192 << 10));
+        assert_eq!(
+            (stats.max_jobs, stats.stack_bytes),
+            (7.try_into().ok(), 192 << 10)
+        );
         assert_clean(&source);
     });
 }

@@ -162,6 +162,11 @@ fn memcheck_finds_nothing() {
     let output = Command::new("valgrind")
         .arg(format!("--error-exitcode={FOUND}"))
         .args(["--leak-check=full", "--errors-for-leak-kinds=definite"])
+        .arg(concat!(
+            "--suppressions=",
+            env!("CARGO_MANIFEST_DIR"),
+            "/valgrind.supp"
+        ))
         .arg(std::env::current_exe().expect("it runs"))
         .args(["--exact", "lives_of_jobs", "--test-threads=1"])
         .env("RUST_BACKTRACE", "0")
@@ -169,7 +174,11 @@ fn memcheck_finds_nothing() {
         .expect("it was there a moment ago");
     let report = String::from_utf8_lossy(&output.stderr);
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{}\n{said}\n{report}", output.status);
+    assert!(
+        output.status.success(),
+        "{}\n{said}\n{report}",
+        output.status
+    );
     assert!(said.contains("1 passed"), "{said}");
     assert!(report.contains("ERROR SUMMARY: 0 errors"), "{report}");
 }

@@ -19,7 +19,10 @@ const SECRET: [u8; 24] = *b"the key that opens it...";
 const COPIES: usize = 500;
 
 fn secrets_in(memory: &[u8]) -> usize {
-    memory.windows(SECRET.len()).filter(|w| *w == SECRET).count()
+    memory
+        .windows(SECRET.len())
+        .filter(|w| *w == SECRET)
+        .count()
 }
 
 /// Fills a large local with the secret.
@@ -111,7 +114,10 @@ const WORK: [(&str, fn(&PoolConfig)); 6] = [
 fn nothing_is_left_in_memory_that_is_released() {
     for (name, work) in WORK {
         let left = left_behind(false, work);
-        assert!(left >= COPIES / 2, "unwiped, a job that {name} leaves {left}");
+        assert!(
+            left >= COPIES / 2,
+            "unwiped, a job that {name} leaves {left}"
+        );
         assert_eq!(left_behind(true, work), 0, "a job that {name}");
     }
 }

@@ -96,7 +96,7 @@ pub(crate) enum InputError {
 pub(crate) enum RunError {
     #[error("cannot write to standard output: {0}; free space, or redirect it elsewhere")]
     Stdout(io::Error),
-    #[error("cannot write {}: {source}; nothing is left under that name", path.display())]
+    #[error("cannot write {}: {source}; nothing under that name was changed", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("cannot write to {}: {source}; what it has got so far is not complete", path.display())]
     WriteDirect { path: PathBuf, source: io::Error },

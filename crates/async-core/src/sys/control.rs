@@ -246,6 +246,7 @@ impl Control {
     /// # Safety
     ///
     /// The job is Idle and in no list, and this is not called on its stack.
+    #[inline(never)] // valgrind.supp names it
     pub(super) unsafe fn wipe(&self, discard: impl FnOnce(NonNull<u8>, usize) -> bool) {
         // SAFETY: the coroutine is suspended in its loop, where it owns nothing that is dropped.
         unsafe { self.unravel() };

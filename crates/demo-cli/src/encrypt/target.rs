@@ -50,6 +50,8 @@ impl Target {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
+        // Its absence, in words without the name of a temporary file.
+        fs::metadata(directory).map_err(failed)?;
         // As any new file, or as the file that is replaced.
         let mode = existing
             .as_ref()
