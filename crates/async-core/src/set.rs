@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use waitctx::{FdPoller, PollerError};
@@ -86,6 +86,14 @@ struct Slot<R> {
     job: Option<Job<R>>,
 }
 
+/// What became of a resume.
+enum Resumed<R> {
+    /// There was no job to resume.
+    Late,
+    Paused,
+    Finished(u64, R),
+}
+
 enum Source {
     Queue(ReadyQueue),
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -129,7 +137,7 @@ pub enum JobSetError {
 /// Why [`JobSet::run`] stopped early. The jobs that were started stay in the set.
 #[non_exhaustive]
 pub enum RunError<F> {
-    /// No job is left in the set, and yet the next one could not be started. It comes back.
+    /// The next job could not be started, and would not be if another finished. It comes back.
     Start(StartError<F>),
     /// See [`JobSetError`].
     Set(JobSetError),
@@ -332,20 +340,78 @@ impl<R: 'static> JobSet<R> {
         if self.ready.is_empty() {
             self.wait(timeout)?;
         }
-        let mut resumed = 0;
-        let mut finished = 0;
+        let (mut resumed, mut finished) = (0, 0);
         while let Some(token) = self.ready.pop_front() {
-            resumed += usize::from(self.resume(token, &mut |key, result| {
-                finished += 1;
-                each(key, result);
-            }));
+            match self.resume(token) {
+                Resumed::Late => {}
+                Resumed::Paused => resumed += 1,
+                Resumed::Finished(key, result) => {
+                    resumed += 1;
+                    finished += 1;
+                    each(key, result);
+                }
+            }
         }
-        let polls = matches!(self.source, Source::Polling) || !self.unwatched.is_empty();
-        if finished == 0 && polls {
-            // Whoever we wait for may want this processor.
-            std::thread::yield_now();
+        if finished == 0 {
+            self.give_way();
         }
         Ok(resumed)
+    }
+
+    /// Waits until a job finishes and hands its key and its result over: for a loop that starts
+    /// another in its place at once, where [`turn`](JobSet::turn) first resumes all that can go on.
+    /// `None` after `timeout`, and with no job in the set.
+    ///
+    /// # Errors
+    ///
+    /// As for [`turn`](JobSet::turn).
+    ///
+    /// # Panics
+    ///
+    /// If a job panics, with its panic; that job is gone, and the others stay in the set.
+    pub fn next_finished(
+        &mut self,
+        timeout: Option<Duration>,
+    ) -> Result<Option<(u64, R)>, JobSetError> {
+        let mut deadline = None;
+        loop {
+            if let Some(error) = self.watch_error.take() {
+                return Err(error);
+            }
+            while let Some(token) = self.ready.pop_front() {
+                if let Resumed::Finished(key, result) = self.resume(token) {
+                    return Ok(Some((key, result)));
+                }
+            }
+            if self.is_empty() {
+                return Ok(None);
+            }
+            let left = match timeout {
+                None => None,
+                Some(timeout) => {
+                    let now = Instant::now();
+                    let deadline = *deadline.get_or_insert_with(|| now.checked_add(timeout));
+                    let left = deadline.map(|d| d.saturating_duration_since(now));
+                    if left == Some(Duration::ZERO) && !timeout.is_zero() {
+                        return Ok(None);
+                    }
+                    left
+                }
+            };
+            self.give_way();
+            self.wait(left)?;
+            if self.ready.is_empty() && timeout.is_some_and(|t| t.is_zero()) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// When jobs are looked at in turn and none has come further: whoever we wait for may want
+    /// this processor.
+    fn give_way(&self) {
+        if matches!(self.source, Source::Polling) || !self.unwatched.is_empty() {
+            std::thread::yield_now();
+        }
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), JobSetError> {
@@ -379,11 +445,11 @@ impl<R: 'static> JobSet<R> {
     }
 
     /// Resumes the job in slot `token`, if there is one: a wake may come late.
-    fn resume(&mut self, token: u64, each: &mut impl FnMut(u64, R)) -> bool {
+    fn resume(&mut self, token: u64) -> Resumed<R> {
         let at = token as usize; // one of our own tokens, an index
         let Some(job) = self.slots[at].job.take() else {
             self.late(at);
-            return false;
+            return Resumed::Late;
         };
         // Free now: if the job panics, its slot is in order.
         self.free.push(at);
@@ -391,14 +457,14 @@ impl<R: 'static> JobSet<R> {
         match job.resume() {
             JobOutcome::Finished(result) => {
                 self.stats.finished += 1;
-                each(self.slots[at].key, result);
+                Resumed::Finished(self.slots[at].key, result)
             }
             JobOutcome::Paused(job) => {
                 self.free.pop();
                 self.paused(at, job);
+                Resumed::Paused
             }
         }
-        true
     }
 
     /// A wake came for a slot without a job: the job took its answer before, or was cancelled.
@@ -452,29 +518,28 @@ impl<R: 'static> JobSet<R> {
         F: FnOnce() -> R + 'static,
     {
         let mut jobs = (0..).zip(jobs);
-        let mut next = jobs.next();
+        // A job that found no slot, to be tried again.
+        let mut refused = None;
         loop {
+            // One job at a time, so that none is taken and lost when a turn fails.
             while self.has_room()
-                && let Some((key, closure)) = next.take()
+                && let Some((key, closure)) = refused.take().or_else(|| jobs.next())
             {
                 match self.start(key, closure) {
-                    Ok(result) => {
-                        if let Some(result) = result {
-                            each(key, result);
-                        }
-                        next = jobs.next();
-                    }
+                    Ok(Some(result)) => each(key, result),
+                    Ok(None) => {}
                     // Whatever is short now may be there when a job has finished.
                     Err(StartError::NoJobs(f) | StartError::Stack { closure: f, .. })
                         if !self.is_empty() =>
                     {
-                        next = Some((key, f));
+                        refused = Some((key, f));
                         break;
                     }
                     Err(error) => return Err(RunError::Start(error)),
                 }
             }
-            if self.is_empty() && next.is_none() {
+            // It has room then, so the jobs have come to their end.
+            if self.is_empty() {
                 return Ok(());
             }
             self.turn(None, &mut each).map_err(RunError::Set)?;

@@ -276,13 +276,15 @@ impl DeviceConfig {
     }
 
     /// Time on an engine for `bytes` bytes of `op`.
-    pub(crate) fn service_time(&self, op: OpKind, bytes: usize) -> Duration {
+    #[must_use]
+    pub fn service_time(&self, op: OpKind, bytes: usize) -> Duration {
         let time = self.service.get(op.name()).unwrap_or(&self.service_default);
         duration(time.fixed_ns, time.per_byte_ns, bytes)
     }
 
     /// Time on the link, one way, for `bytes` bytes.
-    pub(crate) fn link_time(&self, bytes: usize) -> Duration {
+    #[must_use]
+    pub fn link_time(&self, bytes: usize) -> Duration {
         duration(self.link.fixed_ns, self.link.per_byte_ns, bytes)
     }
 }

@@ -356,8 +356,10 @@ fn a_callback_can_end_the_device_it_is_called_by() {
                 .map_while(|id| submit(&device, request(id)).ok())
                 .collect();
             if device.counters().completed == 0 {
-                device.poll(1);
-                until(|| first.take().is_some());
+                until(|| {
+                    device.poll(1);
+                    first.take().is_some()
+                });
             }
             let counters = device.shutdown().counters;
             assert_eq!(counters.submitted, 1 + others.len() as u64);

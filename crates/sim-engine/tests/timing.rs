@@ -90,12 +90,11 @@ fn an_answer_that_is_due_first_comes_first() {
     let device = open(
         "engines = 2\n[service.sha256]\nfixed_ns = 50_000_000\n[service.nop]\nfixed_ns = 1_000_000",
     );
+    let begun = Instant::now();
     let slow = submit(&device, request(0)).expect("room");
     let quick = submit(&device, nop(1)).expect("room");
     assert!(quick.wait().is_ok());
-    // Unless this thread slept through it all.
-    let done = device.counters();
-    assert!(done.completed <= 2 && done.balance());
-    assert!(slow.wait().is_ok());
+    // The slow one is not there yet, unless this thread slept through it.
+    assert!(slow.take().is_none() || begun.elapsed() >= ms(50));
     assert_eq!(device.shutdown().counters.completed, 2);
 }

@@ -12,7 +12,7 @@ use crate::key::Key;
 pub(crate) type Data = Arc<dyn Any + Send + Sync>;
 
 /// Called when the context goes with the fd still in it.
-pub(crate) type Cleanup = Box<dyn FnOnce(&Closing<'_>, Key, RawFd, Option<Data>) + Send>;
+pub(crate) type Cleanup = Box<dyn FnOnce(&Closing<'_>, Key, RawFd, Option<Data>) + Send + Sync>;
 
 /// A wait fd: readable when the job should be resumed.
 ///
@@ -68,6 +68,7 @@ impl WaitFd {
         mut self,
         cleanup: impl FnOnce(&Closing<'_>, Key, RawFd, Option<Arc<dyn Any + Send + Sync>>)
         + Send
+        + Sync
         + 'static,
     ) -> WaitFd {
         self.cleanup = Some(Box::new(cleanup));

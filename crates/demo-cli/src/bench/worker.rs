@@ -18,6 +18,8 @@ use crate::error::RunError;
 const ID_BITS: u32 = 40;
 /// How long a turn waits at most before it looks whether anything moves at all.
 const TURN: Duration = Duration::from_millis(250);
+/// Operations between two looks at the clock and updates of the shared count.
+const PROGRESS: u64 = 256;
 /// Latencies are told apart to this many significant digits.
 const LATENCY_DIGITS: u8 = 3;
 
@@ -181,18 +183,23 @@ impl Thread<'_> {
             if polled {
                 self.work.client.engine().poll(0);
             }
-            let before = free.len();
-            self.set
-                .turn(Some(turn), |place, ()| free.push(place as usize))?;
-            if free.len() == before {
-                self.check_stuck(last_progress)?;
-                continue;
+            match self.set.next_finished(Some(turn))? {
+                None if self.pending == 0 => self.check_stuck(last_progress)?,
+                None => {
+                    last_progress = Instant::now();
+                    self.show_progress();
+                }
+                Some((place, ())) => {
+                    // An index of ours.
+                    let place = place as usize;
+                    self.finished(place);
+                    free.push(place);
+                    if self.pending >= PROGRESS {
+                        last_progress = Instant::now();
+                        self.show_progress();
+                    }
+                }
             }
-            last_progress = Instant::now();
-            for &place in &free[before..] {
-                self.finished(place);
-            }
-            self.show_progress();
         }
     }
 
@@ -237,7 +244,7 @@ impl Thread<'_> {
         if at_once.is_some() {
             self.finished(place);
             // An engine that never lets a job pause would otherwise show no progress.
-            if self.pending >= 1024 {
+            if self.pending >= PROGRESS {
                 self.show_progress();
             }
         }
