@@ -374,6 +374,7 @@ impl<R: 'static> JobSet<R> {
         timeout: Option<Duration>,
     ) -> Result<Option<(u64, R)>, JobSetError> {
         let mut deadline = None;
+        let mut waited = false;
         loop {
             if let Some(error) = self.watch_error.take() {
                 return Err(error);
@@ -392,7 +393,8 @@ impl<R: 'static> JobSet<R> {
                     let now = Instant::now();
                     let deadline = *deadline.get_or_insert_with(|| now.checked_add(timeout));
                     let left = deadline.map(|d| d.saturating_duration_since(now));
-                    if left == Some(Duration::ZERO) && !timeout.is_zero() {
+                    // A time-out of zero waits too, once, and so sees what has come.
+                    if left == Some(Duration::ZERO) && waited {
                         return Ok(None);
                     }
                     left
@@ -400,9 +402,7 @@ impl<R: 'static> JobSet<R> {
             };
             self.give_way();
             self.wait(left)?;
-            if self.ready.is_empty() && timeout.is_some_and(|t| t.is_zero()) {
-                return Ok(None);
-            }
+            waited = true;
         }
     }
 

@@ -105,7 +105,7 @@ fn a_panic_while_all_are_cancelled_loses_no_wake() {
         for key in [0, 1, 2] {
             let engine = engine.clone();
             let paused = set.start(key, move || match engine.ask(key) {
-                Ok(answer) if answer == 0 => panic_any(0_u64),
+                Ok(0) => panic_any(0_u64),
                 Ok(answer) => answer,
                 Err(_) => panic_any(9_u64),
             });

@@ -103,7 +103,7 @@ fn contexts() {
 
 fn sets() {
     let mut set = JobSet::new(4, WakeBy::Polling).expect("no fd is needed");
-    let jobs = (0..12).map(|seed| work::<40>(seed));
+    let jobs = (0..12).map(work::<40>);
     let mut sum = 0;
     set.run(jobs, |_, (heap, _)| sum += heap[0])
         .expect("nothing fails");

@@ -68,8 +68,11 @@ fn left_behind(wipe_stacks: bool, work: fn(&PoolConfig)) -> usize {
     found.load(Ordering::Relaxed)
 }
 
+/// What a job does, and the work.
+type Work = (&'static str, fn(&PoolConfig));
+
 /// Ways for a job to end. Each leaves its secrets if nobody wipes, so that the test can fail.
-const WORK: [(&str, fn(&PoolConfig)); 6] = [
+const WORK: [Work; 6] = [
     ("finishes", |_| {
         let job = start_paused(secretive());
         assert_eq!(job.resume().finished(), Some(SECRET));

@@ -38,7 +38,8 @@ pub(crate) enum Command {
     ///
     /// Counter mode is cut into pieces that run in many jobs at once; block chaining cannot be.
     /// The result is that of 'openssl enc -K KEY -iv IV', byte for byte, and gets its name only
-    /// when it is complete. It is not authenticated, as that of openssl enc is not.
+    /// when it is complete. It is not authenticated, as that of openssl enc is not, and it is not
+    /// checked against software: a device file with faults gives a wrong one.
     Encrypt(EncryptArgs),
     /// Run the example of OpenSSL's manual page ASYNC_start_job, step by step.
     Example,

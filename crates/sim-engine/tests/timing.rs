@@ -5,7 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::*;
-use offload::{Engine, Op, Request};
+use offload::{Op, Request};
 use sim_engine::SimDevice;
 
 fn ms(n: u64) -> Duration {

@@ -253,6 +253,8 @@ fn gone_is_gone_for_every_notifier() {
     drop(ctx);
     for notifier in [&first, &second, &first] {
         assert_eq!(notify(notifier), Notified::Gone);
+        // Nor is the status of a context that is no more overwritten.
+        assert_eq!(format!("{notifier:?}"), "Notifier { status: Again, .. }");
     }
     assert_eq!(called.get(), 0);
 }

@@ -23,9 +23,9 @@ assert_impl_all!(Key: Send, Sync, Copy);
 assert_impl_all!(Status: Send, Sync, Copy);
 assert_impl_all!(Closing<'static>: Send, Sync);
 assert_impl_all!(NotifyError: Send, Sync, std::error::Error);
-// One thread at a time uses these.
-assert_impl_all!(WaitFd: Send);
-assert_impl_all!(SetFdError: Send, std::error::Error);
+assert_impl_all!(WaitFd: Send, Sync);
+assert_impl_all!(SetFdError: Send, Sync, std::error::Error);
+// One thread at a time waits, but it may be any.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 assert_impl_all!(waitctx::FdPoller: Send);
 

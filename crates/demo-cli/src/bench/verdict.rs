@@ -75,13 +75,8 @@ pub(crate) fn lines(options: &BenchOptions, results: &[RowResult]) -> Vec<String
 
 /// What `device` can do, if its engines are bounded and take time.
 fn capacity(device: &DeviceConfig, op: OpKind, size: usize) -> Option<Capacity> {
-    let service = device
-        .service
-        .get(op.name())
-        .unwrap_or(&device.service_default);
-    let time = |fixed_ns: u64, per_byte_ns: f64| fixed_ns as f64 + size as f64 * per_byte_ns;
-    let service_ns = time(service.fixed_ns, service.per_byte_ns);
-    let link_ns = 2.0 * time(device.link.fixed_ns, device.link.per_byte_ns);
+    let service_ns = device.service_time(op, size).as_nanos() as f64;
+    let link_ns = 2.0 * device.link_time(size).as_nanos() as f64;
     let on_device = device.completions != Completions::BeforePause
         && size >= device.inline_below_bytes
         && device.engines > 0
