@@ -1,8 +1,9 @@
 //! What code can ask about the job it runs in.
 
 use std::fmt;
+use std::io;
 
-use waitctx::WaitCtx;
+use waitctx::{Notifier, WaitCtx};
 
 use crate::job::JobId;
 use crate::sys;
@@ -36,22 +37,43 @@ impl CurrentJob {
     /// If this job is not the one that is running: it finished, or another runs now.
     #[must_use]
     #[doc(alias = "ASYNC_get_wait_ctx")]
+    #[track_caller]
     pub fn wait_ctx(&self) -> WaitCtx {
-        self.with_wait_ctx(WaitCtx::clone)
+        self.0.wait_ctx()
     }
 
-    /// The same for a look only, which saves counting the reference.
+    /// [`WaitCtx::notifier`] of the job's context, without counting a reference to it.
+    ///
+    /// # Errors
+    ///
+    /// As for that one.
     ///
     /// # Panics
     ///
     /// As for [`wait_ctx`](CurrentJob::wait_ctx).
     #[inline]
-    pub fn with_wait_ctx<T>(&self, look: impl FnOnce(&WaitCtx) -> T) -> T {
-        self.0.with_wait_ctx(look)
+    #[track_caller]
+    pub fn notifier(&self) -> io::Result<Notifier> {
+        self.0.notifier()
     }
 
-    /// Whether a pause would pause now: the job is not cancelled, pausing is not blocked, and the
-    /// thread is not unwinding.
+    /// [`WaitCtx::acknowledge`] of the job's context, without counting a reference to it.
+    ///
+    /// # Errors
+    ///
+    /// As for that one.
+    ///
+    /// # Panics
+    ///
+    /// As for [`wait_ctx`](CurrentJob::wait_ctx).
+    #[inline]
+    #[track_caller]
+    pub fn acknowledge(&self) -> io::Result<bool> {
+        self.0.acknowledge()
+    }
+
+    /// Whether a pause would pause now: the job is not cancelled, pausing is not blocked, the thread
+    /// is not unwinding, and we are on the job's own stack.
     ///
     /// # Panics
     ///

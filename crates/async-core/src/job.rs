@@ -58,8 +58,9 @@ pub enum Pause {
     Resumed,
     /// Not inside a job: nothing happened. Wait some other way.
     NotInJob,
-    /// Inside a job that must not pause now, by [`block_pause`](crate::block_pause) or because the
-    /// thread is unwinding from a panic: nothing happened. Wait some other way.
+    /// Inside a job that must not pause now, by [`block_pause`](crate::block_pause), because the
+    /// thread is unwinding from a panic, or because this is not the job's own stack: nothing
+    /// happened. Wait some other way.
     Blocked,
 }
 
@@ -126,6 +127,9 @@ fn outcome<R>(step: Step<R>) -> JobOutcome<R> {
 /// A resume promises nothing: pause in a loop until what is waited for is there. When this
 /// returns [`Pause::Resumed`], the context's record of changed fds has been reset.
 ///
+/// It pauses only on the job's own stack: in a coroutine of another library inside the job it says
+/// [`Pause::Blocked`].
+///
 /// # Errors
 ///
 /// [`Cancelled`] if the job is being cancelled: at once if it was before the pause, else when it
@@ -146,6 +150,10 @@ pub fn pause_job() -> Result<Pause, Cancelled> {
 /// on it for ever, and its place in the pool. A paused job that is dropped while its thread is
 /// being destroyed is not resumed: it is forgotten, and counted in
 /// [`leaked_jobs`](crate::leaked_jobs).
+///
+/// Do not keep jobs in thread-locals: those that are destroyed before the thread's pool still
+/// cancel theirs, and a job that paused inside [`LocalKey::with`](std::thread::LocalKey::with) then
+/// goes on with a reference to what may have been destroyed first. Nothing can detect that.
 #[must_use = "dropping a paused job cancels it; keep it and resume it when its wait context says so"]
 pub struct Job<R> {
     /// `None` only inside the methods that take `self`.
@@ -157,12 +165,18 @@ impl<R> Job<R> {
     ///
     /// Inside another job it works too, as a call: that job waits until this returns.
     ///
+    /// In a destructor of a thread-local, once the thread's pool is gone, the job comes back as it
+    /// was: it may hold thread-locals that are gone too.
+    ///
     /// # Panics
     ///
     /// If the job panics, with its panic. The slot goes back to the pool.
     #[inline(always)]
     #[doc(alias = "ASYNC_start_job")]
     pub fn resume(mut self) -> JobOutcome<R> {
+        if sys::thread_is_exiting() {
+            return JobOutcome::Paused(self);
+        }
         outcome(sys::resume(self.take()))
     }
 
@@ -175,8 +189,13 @@ impl<R> Job<R> {
     ///
     /// # Panics
     ///
-    /// If the job panics, with its panic.
+    /// If the job panics, with its panic. In a destructor of a thread-local, once the thread's pool
+    /// is gone: the job cannot run any more, and is leaked as when it is dropped there.
     pub fn cancel(mut self) -> R {
+        assert!(
+            !sys::thread_is_exiting(),
+            "a job was cancelled after its thread's end; cancel it before, or drop it"
+        );
         match sys::cancel(self.take()) {
             Ok(result) => result,
             Err(panic) => resume_unwind(panic),

@@ -206,36 +206,15 @@ fn a_block_of_one_job_does_not_block_another() {
     });
 }
 
-/// The reference would be good no longer if the job paused under it and the context were dropped.
-#[test]
-fn a_look_at_the_context_blocks() {
-    on_own_thread(|| {
-        let job = start_paused(|| {
-            let me = current_job().expect("in a job");
-            let said = me.with_wait_ctx(|ctx| {
-                let guards = [block_pause(), block_pause()];
-                drop(guards);
-                let said = pause_job();
-                assert_eq!(ctx, &me.wait_ctx(), "a look within a look");
-                (said, pause_job())
-            });
-            assert_eq!(said, (Ok(Pause::Blocked), Ok(Pause::Blocked)));
-            let looks = AssertUnwindSafe(|| me.with_wait_ctx(|_| panic_any("in the look")));
-            assert!(catch_unwind(looks).is_err());
-            pause_job()
-        });
-        assert_pool(1, 0);
-        assert_eq!(job.resume().finished(), Some(Ok(Pause::Resumed)));
-    });
-}
-
 #[test]
 fn a_current_job_is_good_in_its_job_only() {
     fn unusable(job: async_core::CurrentJob) -> bool {
-        let uses: [&dyn Fn(); 3] = [
+        let uses: [&dyn Fn(); 5] = [
             &|| drop(job.wait_ctx()),
-            &|| job.with_wait_ctx(|_| ()),
-            &|| assert!(!job.is_cancelled()),
+            &|| drop(job.notifier()),
+            &|| drop(job.acknowledge()),
+            &|| _ = job.is_cancelled(),
+            &|| _ = job.can_pause(),
         ];
         uses.iter()
             .all(|f| catch_unwind(AssertUnwindSafe(f)).is_err())

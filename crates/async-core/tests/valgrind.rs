@@ -76,7 +76,7 @@ fn nested() {
     let forgets = start_paused(|| {
         assert_eq!(pause_job(), Ok(Pause::Resumed));
         std::mem::forget(block_pause());
-        current_job().map(|job| job.with_wait_ctx(WaitCtx::all_fds))
+        current_job().map(|job| job.wait_ctx().all_fds())
     });
     assert_eq!(forgets.resume().finished(), Some(Some(vec![])));
     let outer = start_paused(move || {

@@ -12,10 +12,12 @@
 //!     return Ok(()); // not on this machine
 //! };
 //! let ctx = PeerWaitCtx::new(libcrypto)?;
-//! let mut outcome = libcrypto.start_job(&ctx, move || {
+//! let body = move || {
 //!     libcrypto.pause_job().expect("we are inside a job");
 //!     42
-//! })?;
+//! };
+//! // SAFETY: two shallow calls, no coroutines: most of the job's stack is left for a panic.
+//! let mut outcome = unsafe { libcrypto.start_job(&ctx, body) }?;
 //! let result = loop {
 //!     outcome = match outcome {
 //!         JobOutcome::Finished(result) => break result,
@@ -28,9 +30,10 @@
 //!
 //! # Two ways in
 //!
-//! - [`Libcrypto::start_job`] and its kin: safe, for tests, comparisons and command lines. Starting a
-//!   job allocates (a box for the closure, a small record for the job); resuming and pausing do not,
-//!   but each pays for the checks in the table below.
+//! - [`Libcrypto::start_job`] and its kin, for tests, comparisons and command lines: checked, but for
+//!   the size of the stack, so starting is `unsafe` and the rest is safe. Starting a job allocates (a
+//!   box for the closure, a small record for the job); resuming and pausing do not, but each pays for
+//!   the checks in the table below.
 //! - [`raw`]: the bare function pointers, for benchmarks that must measure libcrypto and nothing else.
 //!
 //! # What libcrypto leaves undefined, and what happens here
@@ -50,9 +53,13 @@
 //!
 //! - **The stack is 32 KiB of heap without a guard page** ([`JOB_STACK_BYTES`]). A job that needs more
 //!   overwrites the heap, silently. Replacing the stack would mend it, but then it would no longer be
-//!   libcrypto that is measured. So: keep job bodies shallow, big buffers in boxes, and leave room for
-//!   panics: about 5 KiB each, 22 KiB if it prints a backtrace (x86-64, Rust 1.95). `pause_job` notices
-//!   when it is itself called too deep, no more than that.
+//!   libcrypto that is measured. So [`Libcrypto::start_job`] is `unsafe`, and who calls it promises that
+//!   the job fits: keep job bodies shallow, big buffers in boxes, and leave room for panics: about 5 KiB
+//!   each, 22 KiB if it prints a backtrace (x86-64, Rust 1.95). `pause_job` notices when it is itself
+//!   called too deep, no more than that, and the damage may be done by then.
+//! - **C code does not ask which stack it is on.** If an engine calls `ASYNC_pause_job` from a coroutine
+//!   inside a job, or outside while the job keeps one suspended, the wrong stack is switched. This too
+//!   is the caller's promise.
 //! - Jobs on one thread share its error queue, errno and thread-locals, and a `RefCell` borrow or a
 //!   lock held across a pause is still held when the next job runs.
 //! - The first entry into a job installs the signal mask and floating-point modes of the moment when

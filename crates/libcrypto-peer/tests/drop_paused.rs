@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::mem;
 use std::rc::Rc;
 
-use common::{finish, peer};
+use common::{finish, peer, start};
 use libcrypto_peer::{JobOutcome, PeerWaitCtx, StartError, leaked_jobs};
 
 #[test]
@@ -18,13 +18,12 @@ fn a_dropped_job_is_leaked_with_all_it_owns() {
     ctx.set_wait_fd(1, reader.into()).expect("added");
     let owned = Rc::new(());
     let captured = Rc::clone(&owned);
-    let outcome = libcrypto
-        .start_job(&ctx, move || {
-            libcrypto.pause_job().expect("in a job");
-            drop(captured);
-            unreachable!("never resumed")
-        })
-        .expect("starts");
+    let outcome = start(libcrypto, &ctx, move || {
+        libcrypto.pause_job().expect("in a job");
+        drop(captured);
+        unreachable!("never resumed")
+    })
+    .expect("starts");
     assert!(matches!(outcome, JobOutcome::Paused(_)));
     assert_eq!(leaked_jobs(), 0);
 
@@ -40,14 +39,14 @@ fn a_dropped_job_is_leaked_with_all_it_owns() {
         libcrypto.pause_job().expect("in a job");
         1
     };
-    let second = libcrypto.start_job(&ctx, pauses_once).expect("room");
-    let third = libcrypto.start_job(&ctx, pauses_once);
+    let second = start(libcrypto, &ctx, pauses_once).expect("room");
+    let third = start(libcrypto, &ctx, pauses_once);
     assert!(matches!(third, Err(StartError::NoJobs(_))));
     assert_eq!(finish(second), (1, 1));
     assert_eq!(leaked_jobs(), 1);
 
     // A job that its pool was cleaned up under is given up too.
-    let outcome = libcrypto.start_job(&ctx, pauses_once).expect("room");
+    let outcome = start(libcrypto, &ctx, pauses_once).expect("room");
     let JobOutcome::Paused(job) = outcome else {
         panic!("{outcome:?}")
     };
@@ -56,7 +55,7 @@ fn a_dropped_job_is_leaked_with_all_it_owns() {
     assert_eq!(leaked_jobs(), 2);
 
     // One that is forgotten is not counted.
-    let outcome = libcrypto.start_job(&ctx, pauses_once).expect("new pool");
+    let outcome = start(libcrypto, &ctx, pauses_once).expect("new pool");
     mem::forget(outcome);
     assert_eq!(leaked_jobs(), 2);
 }

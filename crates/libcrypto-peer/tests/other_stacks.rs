@@ -12,7 +12,7 @@ use std::num::NonZero;
 use std::ptr;
 use std::rc::Rc;
 
-use common::{finish, peer};
+use common::{finish, peer, start};
 use corosensei::stack::{Stack, StackPointer};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use libcrypto_peer::{JobOutcome, PauseError, PeerWaitCtx, StartError};
@@ -53,18 +53,17 @@ unsafe impl Stack for Mapping {
 fn a_coroutine_inside_a_job_cannot_pause_the_job() {
     let Some(libcrypto) = peer() else { return };
     let ctx = PeerWaitCtx::new(libcrypto).expect("new ctx");
-    let outcome = libcrypto
-        .start_job(&ctx, move || {
-            let body = move |_: &Yielder<(), ()>, ()| libcrypto.pause_job();
-            let mut inside = Coroutine::with_stack(Mapping::new(), body);
-            let CoroutineResult::Return(paused) = inside.resume(()) else {
-                panic!("it does not yield")
-            };
-            assert_eq!(paused, Err(PauseError::NotOnJobStack));
-            libcrypto.pause_job().expect("on its stack again");
-            1
-        })
-        .expect("starts");
+    let outcome = start(libcrypto, &ctx, move || {
+        let body = move |_: &Yielder<(), ()>, ()| libcrypto.pause_job();
+        let mut inside = Coroutine::with_stack(Mapping::new(), body);
+        let CoroutineResult::Return(paused) = inside.resume(()) else {
+            panic!("it does not yield")
+        };
+        assert_eq!(paused, Err(PauseError::NotOnJobStack));
+        libcrypto.pause_job().expect("on its stack again");
+        1
+    })
+    .expect("starts");
     assert_eq!(finish(outcome), (1, 1));
 }
 
@@ -77,13 +76,12 @@ fn a_job_inside_a_suspended_coroutine_is_left_alone() {
     let from_job = Rc::clone(&result);
     let body = move |yielder: &Yielder<(), ()>, ()| {
         let yielder: *const _ = yielder;
-        let outcome = libcrypto
-            .start_job(&jobs_ctx, move || {
-                // SAFETY: start_job below has not returned, so the yielder is still lent to us.
-                unsafe { &*yielder }.suspend(());
-                7
-            })
-            .expect("starts");
+        let outcome = start(libcrypto, &jobs_ctx, move || {
+            // SAFETY: the start around us has not returned, so the yielder is still lent to us.
+            unsafe { &*yielder }.suspend(());
+            7
+        })
+        .expect("starts");
         from_job.set(Some(finish(outcome)));
     };
     let mut coroutine = Coroutine::with_stack(Mapping::new(), body);
@@ -92,11 +90,11 @@ fn a_job_inside_a_suspended_coroutine_is_left_alone() {
     // For libcrypto the thread is inside the job; its stack is not ours.
     assert!(libcrypto.current_job_exists());
     assert_eq!(libcrypto.pause_job(), Err(PauseError::NotOnJobStack));
-    let refused = libcrypto.start_job(&ctx, || 0);
+    let refused = start(libcrypto, &ctx, || 0);
     assert!(matches!(refused, Err(StartError::InsideJob(_))));
 
     assert!(matches!(coroutine.resume(()), CoroutineResult::Return(())));
     assert_eq!(result.get(), Some((7, 0)));
-    let outcome = libcrypto.start_job(&ctx, || 8).expect("outside again");
+    let outcome = start(libcrypto, &ctx, || 8).expect("outside again");
     assert!(matches!(outcome, JobOutcome::Finished(8)));
 }

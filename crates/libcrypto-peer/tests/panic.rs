@@ -4,7 +4,7 @@ mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use common::{finish, peer};
+use common::{finish, peer, start};
 use libcrypto_peer::{JobOutcome, PauseError, PeerWaitCtx};
 
 #[test]
@@ -14,12 +14,12 @@ fn before_the_first_pause() {
     let ctx = PeerWaitCtx::new(libcrypto).expect("new ctx");
     let started = catch_unwind(AssertUnwindSafe(|| {
         // Not panic!(): the message and its backtrace would only clutter the output.
-        libcrypto.start_job(&ctx, || resume_unwind(Box::new("early")))
+        start(libcrypto, &ctx, || resume_unwind(Box::new("early")))
     }));
     let payload = started.expect_err("the panic comes out of start_job");
     assert_eq!(payload.downcast_ref(), Some(&"early"));
 
-    let outcome = libcrypto.start_job(&ctx, || 1).expect("the job is free");
+    let outcome = start(libcrypto, &ctx, || 1).expect("the job is free");
     assert_eq!(finish(outcome), (1, 0));
 }
 
@@ -28,12 +28,11 @@ fn after_a_pause() {
     let Some(libcrypto) = peer() else { return };
     let _pool = libcrypto.init_thread(1, 1).expect("first guard");
     let ctx = PeerWaitCtx::new(libcrypto).expect("new ctx");
-    let outcome = libcrypto
-        .start_job(&ctx, move || {
-            libcrypto.pause_job().expect("in a job");
-            panic!("late")
-        })
-        .expect("starts");
+    let outcome = start(libcrypto, &ctx, move || {
+        libcrypto.pause_job().expect("in a job");
+        panic!("late")
+    })
+    .expect("starts");
     let JobOutcome::Paused(job) = outcome else {
         panic!("{outcome:?}")
     };
@@ -42,7 +41,7 @@ fn after_a_pause() {
     assert_eq!(payload.downcast_ref(), Some(&"late"));
     assert!(!std::thread::panicking());
 
-    let outcome = libcrypto.start_job(&ctx, || 1).expect("the job is free");
+    let outcome = start(libcrypto, &ctx, || 1).expect("the job is free");
     assert_eq!(finish(outcome), (1, 0));
 }
 
@@ -57,16 +56,15 @@ fn a_job_cannot_pause_while_unwinding() {
             assert_eq!(self.0.pause_job(), Err(PauseError::Unwinding));
         }
     }
-    let outcome = libcrypto
-        .start_job(&ctx, move || {
-            let caught = catch_unwind(AssertUnwindSafe(|| {
-                let _pauses = PausesWhenDropped(libcrypto);
-                panic!("unwinds through the above");
-            }));
-            assert!(caught.is_err());
-            libcrypto.pause_job().expect("no longer unwinding");
-            4
-        })
-        .expect("starts");
+    let outcome = start(libcrypto, &ctx, move || {
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            let _pauses = PausesWhenDropped(libcrypto);
+            panic!("unwinds through the above");
+        }));
+        assert!(caught.is_err());
+        libcrypto.pause_job().expect("no longer unwinding");
+        4
+    })
+    .expect("starts");
     assert_eq!(finish(outcome), (4, 1));
 }

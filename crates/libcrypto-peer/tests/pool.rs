@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{finish, peer};
+use common::{finish, peer, start};
 use libcrypto_peer::{InitError, JobOutcome, PeerJob, PeerWaitCtx, ResumeError, StartError};
 
 fn paused(outcome: JobOutcome) -> PeerJob {
@@ -21,19 +21,15 @@ fn the_bound_counts_paused_jobs() {
         libcrypto.pause_job().expect("in a job");
         1
     };
-    let first = paused(libcrypto.start_job(&ctx, pauses_once).expect("room"));
-    let second = paused(libcrypto.start_job(&ctx, pauses_once).expect("room"));
+    let first = paused(start(libcrypto, &ctx, pauses_once).expect("room"));
+    let second = paused(start(libcrypto, &ctx, pauses_once).expect("room"));
 
-    let refused = libcrypto
-        .start_job(&ctx, pauses_once)
-        .expect_err("two of two in use");
+    let refused = start(libcrypto, &ctx, pauses_once).expect_err("two of two in use");
     assert!(matches!(refused, StartError::NoJobs(_)), "{refused:?}");
 
     let outcome = first.resume().expect("resumes");
     assert_eq!(finish(outcome), (1, 0));
-    let outcome = libcrypto
-        .start_job(&ctx, refused.into_body())
-        .expect("room again");
+    let outcome = start(libcrypto, &ctx, refused.into_body()).expect("room again");
     assert_eq!(finish(outcome), (1, 1));
     assert_eq!(finish(second.resume().expect("resumes")), (1, 0));
 }
@@ -44,7 +40,7 @@ fn a_pool_without_a_bound() {
     let _pool = libcrypto.init_thread(0, 0).expect("no bound");
     let ctx = PeerWaitCtx::new(libcrypto).expect("new ctx");
     let start = |n| {
-        let outcome = libcrypto.start_job(&ctx, move || {
+        let outcome = start(libcrypto, &ctx, move || {
             libcrypto.pause_job().expect("in a job");
             n
         });
@@ -88,7 +84,7 @@ fn a_job_does_not_survive_its_pool() {
     let pool = libcrypto.init_thread(1, 0).expect("first guard");
     let ctx = PeerWaitCtx::new(libcrypto).expect("new ctx");
     let start = move || {
-        let outcome = libcrypto.start_job(&ctx, move || {
+        let outcome = start(libcrypto, &ctx, move || {
             libcrypto.pause_job().expect("in a job");
             9
         });

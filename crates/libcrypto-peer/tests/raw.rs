@@ -7,7 +7,7 @@ mod common;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-use common::peer;
+use common::{peer, start};
 use libcrypto_peer::raw::{
     ASYNC_FINISH, ASYNC_NO_JOBS, ASYNC_PAUSE, AsyncJob, JobFn, PauseJobFn, RawFns,
 };
@@ -86,7 +86,7 @@ unsafe extern "C" fn tries_the_safe_calls(args: *mut c_void) -> c_int {
     let Ok(ctx) = PeerWaitCtx::new(libcrypto) else {
         return 0;
     };
-    let started = libcrypto.start_job(&ctx, || 0);
+    let started = start(libcrypto, &ctx, || 0);
     c_int::from(
         libcrypto.pause_job() == Err(PauseError::NotInJob)
             && matches!(started, Err(StartError::InsideJob(_))),

@@ -5,7 +5,7 @@ mod common;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use common::{finish, peer};
+use common::{finish, peer, start};
 use libcrypto_peer::{JobOutcome, Libcrypto, PauseError, PeerWaitCtx};
 
 #[test]
@@ -21,7 +21,7 @@ fn one_library_for_all() {
 fn a_job_that_never_pauses_finishes_at_once() {
     let Some(libcrypto) = peer() else { return };
     let ctx = PeerWaitCtx::new(libcrypto).expect("new ctx");
-    let outcome = libcrypto.start_job(&ctx, || -7).expect("starts");
+    let outcome = start(libcrypto, &ctx, || -7).expect("starts");
     assert_eq!(finish(outcome), (-7, 0));
 }
 
@@ -33,17 +33,16 @@ fn each_side_runs_in_turn() {
     let jobs_log = Rc::clone(&log);
     assert!(!libcrypto.current_job_exists());
 
-    let outcome = libcrypto
-        .start_job(&ctx, move || {
-            for step in ["one", "two"] {
-                jobs_log.borrow_mut().push(step);
-                assert!(libcrypto.current_job_exists());
-                libcrypto.pause_job().expect("in a job");
-            }
-            jobs_log.borrow_mut().push("three");
-            3
-        })
-        .expect("starts");
+    let outcome = start(libcrypto, &ctx, move || {
+        for step in ["one", "two"] {
+            jobs_log.borrow_mut().push(step);
+            assert!(libcrypto.current_job_exists());
+            libcrypto.pause_job().expect("in a job");
+        }
+        jobs_log.borrow_mut().push("three");
+        3
+    })
+    .expect("starts");
     let JobOutcome::Paused(job) = outcome else {
         panic!("{outcome:?}")
     };
@@ -69,9 +68,7 @@ fn results_come_back_through_the_frames_that_paused() {
     }
     let Some(libcrypto) = peer() else { return };
     let ctx = PeerWaitCtx::new(libcrypto).expect("new ctx");
-    let outcome = libcrypto
-        .start_job(&ctx, move || sum_down(libcrypto, 10))
-        .expect("starts");
+    let outcome = start(libcrypto, &ctx, move || sum_down(libcrypto, 10)).expect("starts");
     assert_eq!(finish(outcome), (55, 10));
 }
 
@@ -81,14 +78,13 @@ fn paused_jobs_keep_their_results_apart() {
     let mut paused = Vec::new();
     for n in 0..20 {
         let ctx = PeerWaitCtx::new(libcrypto).expect("new ctx");
-        let outcome = libcrypto
-            .start_job(&ctx, move || {
-                for _ in 0..n {
-                    libcrypto.pause_job().expect("in a job");
-                }
-                n * 100
-            })
-            .expect("starts");
+        let outcome = start(libcrypto, &ctx, move || {
+            for _ in 0..n {
+                libcrypto.pause_job().expect("in a job");
+            }
+            n * 100
+        })
+        .expect("starts");
         match outcome {
             JobOutcome::Finished(result) => assert_eq!((n, result), (0, 0)),
             JobOutcome::Paused(job) => paused.push((n, job)),
@@ -114,13 +110,12 @@ fn a_body_is_called_and_dropped_once() {
     let ctx = PeerWaitCtx::new(libcrypto).expect("new ctx");
     let drops = Rc::new(Cell::new(0));
     let counted = CountsDrops(Rc::clone(&drops));
-    let outcome = libcrypto
-        .start_job(&ctx, move || {
-            libcrypto.pause_job().expect("in a job");
-            drop(counted);
-            1
-        })
-        .expect("starts");
+    let outcome = start(libcrypto, &ctx, move || {
+        libcrypto.pause_job().expect("in a job");
+        drop(counted);
+        1
+    })
+    .expect("starts");
     assert_eq!(drops.get(), 0);
     assert_eq!(finish(outcome), (1, 1));
     assert_eq!(drops.get(), 1);
@@ -132,12 +127,11 @@ fn pausing_outside_a_job_is_refused() {
     let not_in_job = || assert_eq!(libcrypto.pause_job(), Err(PauseError::NotInJob));
     not_in_job();
     let ctx = PeerWaitCtx::new(libcrypto).expect("new ctx");
-    let outcome = libcrypto
-        .start_job(&ctx, move || {
-            libcrypto.pause_job().expect("in a job");
-            1
-        })
-        .expect("starts");
+    let outcome = start(libcrypto, &ctx, move || {
+        libcrypto.pause_job().expect("in a job");
+        1
+    })
+    .expect("starts");
     not_in_job();
     assert_eq!(finish(outcome), (1, 1));
     not_in_job();

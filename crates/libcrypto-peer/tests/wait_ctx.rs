@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::thread;
 
-use common::{finish, peer};
+use common::{finish, peer, start};
 use libcrypto_peer::{JobOutcome, PeerWaitCtx, Status};
 
 /// Whether the other end of the pipe has been closed.
@@ -50,12 +50,11 @@ fn descriptors_are_closed_with_the_context() {
     let (reader, mut writer) = io::pipe().expect("a pipe");
     ctx.set_wait_fd(1, reader.into()).expect("added");
 
-    let outcome = libcrypto
-        .start_job(&ctx, move || {
-            libcrypto.pause_job().expect("in a job");
-            1
-        })
-        .expect("starts");
+    let outcome = start(libcrypto, &ctx, move || {
+        libcrypto.pause_job().expect("in a job");
+        1
+    })
+    .expect("starts");
     drop(ctx);
     assert!(!is_closed(&mut writer), "the paused job still needs it");
     let JobOutcome::Paused(job) = outcome else {
@@ -75,14 +74,13 @@ fn descriptors_added_in_the_job_are_seen_by_the_host() {
     let jobs_ctx = ctx.clone();
     let (reader, _writer) = io::pipe().expect("a pipe");
     let number = reader.as_raw_fd();
-    let outcome = libcrypto
-        .start_job(&ctx, move || {
-            let fd = OwnedFd::from(reader);
-            jobs_ctx.set_wait_fd(1, fd).expect("added");
-            libcrypto.pause_job().expect("in a job");
-            1
-        })
-        .expect("starts");
+    let outcome = start(libcrypto, &ctx, move || {
+        let fd = OwnedFd::from(reader);
+        jobs_ctx.set_wait_fd(1, fd).expect("added");
+        libcrypto.pause_job().expect("in a job");
+        1
+    })
+    .expect("starts");
     assert_eq!(ctx.fd(1).map(|fd| fd.as_raw_fd()), Some(number));
     assert_eq!(finish(outcome), (1, 1));
 }

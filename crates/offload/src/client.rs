@@ -12,6 +12,7 @@ use waitctx::{Notifier, Status};
 use crate::completion::{Answer, OpSlot};
 use crate::engine::{Drive, Engine, Reason, Refused, Submission};
 use crate::error::OffloadError;
+use crate::gate::Ticket;
 use crate::request::{Failure, FailureKind, Request, Response};
 use crate::slots::Slots;
 use crate::waiter::Waiter;
@@ -64,6 +65,9 @@ pub struct ClientStats {
     /// Operations that were given up because their job was cancelled.
     pub abandoned: u64,
 }
+
+/// How long a thread that blocks waits in line before it takes over room that others do not use.
+const INSIST_AFTER: Duration = Duration::from_millis(1);
 
 fn count(figure: &AtomicU64) {
     figure.fetch_add(1, Ordering::Relaxed);
@@ -191,7 +195,7 @@ impl OffloadClient {
         job: CurrentJob,
         request: Request,
     ) -> Result<Response, OffloadError> {
-        let notifier = match job.with_wait_ctx(|ctx| ctx.notifier()) {
+        let notifier = match job.notifier() {
             Ok(notifier) => notifier,
             Err(source) => return Err(OffloadError::NoNotifier { source, request }),
         };
@@ -205,7 +209,7 @@ impl OffloadClient {
         let is_over = || watchdog.is_some_and(|w| w.is_over(since));
 
         let submission = self.submission(&slot, request, &notifier);
-        self.submit(engine, &slot, submission, &notifier, || {
+        self.submit(engine, &slot, submission, &notifier, |_| {
             match self.pause(job) {
                 Ok(()) if is_over() => Err(Stop::TimedOut),
                 other => other,
@@ -233,7 +237,7 @@ impl OffloadClient {
         match pause_job() {
             Ok(Pause::Resumed) => {
                 // A read that fails leaves the fd readable: one resume too many, no harm.
-                let _ = job.with_wait_ctx(|ctx| ctx.acknowledge());
+                let _ = job.acknowledge();
                 Ok(())
             }
             // It could pause when this operation began, and nothing has happened since that
@@ -277,11 +281,17 @@ impl OffloadClient {
         };
         let deadline = (self.shared.timeout).and_then(|t| Instant::now().checked_add(t));
         let slot = self.shared.slots.take();
-        let wait = || {
+        let wait = |ticket: Option<&Ticket>| {
             match engine.drive() {
                 Drive::Threads => {
+                    // Room may be kept for a paused job of this very thread, which cannot come for
+                    // it while we wait here: so not for long without looking.
+                    let until = match ticket {
+                        Some(_) => Instant::now().checked_add(INSIST_AFTER),
+                        None => deadline,
+                    };
                     // Nothing to be done about a failed wait but to try again later.
-                    if waiter.wait(deadline).is_err() {
+                    if waiter.wait(until).is_err() {
                         Waiter::nap();
                     }
                 }
@@ -290,6 +300,9 @@ impl OffloadClient {
                         std::thread::yield_now();
                     }
                 }
+            }
+            if let Some(ticket) = ticket {
+                ticket.insist();
             }
             match deadline {
                 Some(deadline) if Instant::now() >= deadline => Err(Stop::TimedOut),
@@ -302,7 +315,7 @@ impl OffloadClient {
             if let Some(answer) = slot.take() {
                 return self.answered(slot, answer);
             }
-            if let Err(stop) = wait() {
+            if let Err(stop) = wait(None) {
                 return self.stopped(slot, stop);
             }
         }
@@ -325,7 +338,7 @@ impl OffloadClient {
         slot: &Arc<OpSlot>,
         mut submission: Submission,
         notifier: &Notifier,
-        wait: impl Fn() -> Result<(), Stop>,
+        wait: impl Fn(Option<&Ticket>) -> Result<(), Stop>,
     ) -> Result<(), OffloadError> {
         loop {
             let Err(refused) = engine.submit(submission) else {
@@ -347,7 +360,7 @@ impl OffloadClient {
                 if submission.ticket.as_ref().is_some_and(|t| t.is_granted()) {
                     break;
                 }
-                if let Err(stop) = wait() {
+                if let Err(stop) = wait(submission.ticket.as_ref()) {
                     return Err(self.stopped_in_line(slot, submission, stop));
                 }
                 if submission.ticket.is_none() {

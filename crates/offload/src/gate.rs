@@ -32,8 +32,8 @@ struct Shared {
 struct Line {
     waiters: VecDeque<Waiter>,
     next: u64,
-    /// Numbers of the tickets that have room kept for them.
-    granted: Vec<u64>,
+    /// Those that have room kept for them.
+    granted: VecDeque<Waiter>,
 }
 
 struct Waiter {
@@ -128,7 +128,10 @@ impl Gate {
         line.next += 1;
         // Room may have been left since the refusal. Nobody can get in line meanwhile.
         if self.shared.try_enter() {
-            line.granted.push(number);
+            line.granted.push_back(Waiter {
+                number,
+                notifier: notifier.clone(),
+            });
         } else {
             line.waiters.push_back(Waiter {
                 number,
@@ -183,11 +186,12 @@ impl Shared {
             return None;
         }
         let first = line.waiters.pop_front()?;
-        line.granted.push(first.number);
+        let notifier = first.notifier.clone();
+        line.granted.push_back(first);
         // One fewer in line, one more inside.
         self.counts
             .fetch_sub(ONE_IN_LINE - ONE_INSIDE, Ordering::AcqRel);
-        Some(first.notifier)
+        Some(notifier)
     }
 }
 
@@ -211,15 +215,40 @@ impl Ticket {
     /// Whether it is this one's turn.
     #[must_use]
     pub fn is_granted(&self) -> bool {
-        lock(&self.shared.line).granted.contains(&self.number)
+        lock(&self.shared.line)
+            .granted
+            .iter()
+            .any(|w| w.number == self.number)
+    }
+
+    /// Takes over room that is kept for another ticket and has not been used yet, if there is any;
+    /// that one goes to the head of the line. Says whether this one has room now.
+    ///
+    /// For who blocks its thread while it waits: room may be kept for a job of that very thread,
+    /// which cannot come for it.
+    pub fn insist(&self) -> bool {
+        let mut line = lock(&self.shared.line);
+        let mine = line.waiters.iter().position(|w| w.number == self.number);
+        // Not in line any more: it has room.
+        let Some(mine) = mine else {
+            return true;
+        };
+        let Some(other) = line.granted.pop_front() else {
+            return false;
+        };
+        if let Some(own) = line.waiters.remove(mine) {
+            line.granted.push_back(own);
+        }
+        line.waiters.push_front(other);
+        true
     }
 
     /// Goes in on the room that was kept.
     fn redeem(mut self) -> Result<(), Ticket> {
         let granted = {
             let mut line = lock(&self.shared.line);
-            let at = line.granted.iter().position(|n| *n == self.number);
-            at.map(|at| line.granted.swap_remove(at)).is_some()
+            let at = line.granted.iter().position(|w| w.number == self.number);
+            at.and_then(|at| line.granted.remove(at)).is_some()
         };
         if !granted {
             return Err(self);
@@ -236,8 +265,8 @@ impl Drop for Ticket {
         }
         let had_room = {
             let mut line = lock(&self.shared.line);
-            if let Some(at) = line.granted.iter().position(|n| *n == self.number) {
-                line.granted.swap_remove(at);
+            if let Some(at) = line.granted.iter().position(|w| w.number == self.number) {
+                line.granted.remove(at);
                 true
             } else {
                 if let Some(at) = line.waiters.iter().position(|w| w.number == self.number) {

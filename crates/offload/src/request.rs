@@ -6,6 +6,7 @@
 //! away while its operation is on the device leaves nothing dangling behind.
 
 use std::fmt;
+use std::sync::Arc;
 
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -102,13 +103,24 @@ impl fmt::Display for OpKind {
     }
 }
 
-/// An AES key. Wiped when dropped; never printed.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub enum AesKey {
-    /// 128 bits.
+/// An AES key. Clones share the same memory, which is never moved and is wiped when the last of
+/// them is dropped: a request on its way through queues leaves no copies behind. Never printed.
+#[derive(Clone)]
+pub struct AesKey(Arc<KeyBytes>);
+
+#[derive(Zeroize, ZeroizeOnDrop)]
+enum KeyBytes {
     Aes128([u8; 16]),
-    /// 256 bits.
     Aes256([u8; 32]),
+}
+
+/// A look at an [`AesKey`], by length.
+#[derive(Clone, Copy)]
+pub enum AesKeyRef<'a> {
+    /// 128 bits.
+    Aes128(&'a [u8; 16]),
+    /// 256 bits.
+    Aes256(&'a [u8; 32]),
 }
 
 impl AesKey {
@@ -118,28 +130,61 @@ impl AesKey {
     ///
     /// [`WrongKeyLength`] for any other length.
     pub fn new(key: &[u8]) -> Result<AesKey, WrongKeyLength> {
-        if let Ok(key) = key.try_into() {
-            Ok(AesKey::Aes128(key))
-        } else if let Ok(key) = key.try_into() {
-            Ok(AesKey::Aes256(key))
+        if let Ok(key) = <[u8; 16]>::try_from(key) {
+            Ok(key.into())
+        } else if let Ok(key) = <[u8; 32]>::try_from(key) {
+            Ok(key.into())
         } else {
             Err(WrongKeyLength { bytes: key.len() })
+        }
+    }
+
+    /// The key itself.
+    #[must_use]
+    pub fn view(&self) -> AesKeyRef<'_> {
+        match &*self.0 {
+            KeyBytes::Aes128(key) => AesKeyRef::Aes128(key),
+            KeyBytes::Aes256(key) => AesKeyRef::Aes256(key),
         }
     }
 
     /// The key's length in bytes: 16 or 32.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        match self {
-            AesKey::Aes128(_) => 16,
-            AesKey::Aes256(_) => 32,
+        match &*self.0 {
+            KeyBytes::Aes128(_) => 16,
+            KeyBytes::Aes256(_) => 32,
         }
+    }
+}
+
+/// A key for AES-128. The array that is given here is wiped.
+impl From<[u8; 16]> for AesKey {
+    fn from(mut key: [u8; 16]) -> AesKey {
+        let shared = AesKey(Arc::new(KeyBytes::Aes128(key)));
+        key.zeroize();
+        shared
+    }
+}
+
+/// A key for AES-256. The array that is given here is wiped.
+impl From<[u8; 32]> for AesKey {
+    fn from(mut key: [u8; 32]) -> AesKey {
+        let shared = AesKey(Arc::new(KeyBytes::Aes256(key)));
+        key.zeroize();
+        shared
     }
 }
 
 impl fmt::Debug for AesKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AesKey({} bits, hidden)", self.bytes() * 8)
+    }
+}
+
+impl fmt::Debug for AesKeyRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AesKeyRef(hidden)")
     }
 }
 
@@ -226,9 +271,9 @@ impl Op {
     /// Which operation this is.
     #[must_use]
     pub fn kind(&self) -> OpKind {
-        let pick = |key: &AesKey, small, large| match key {
-            AesKey::Aes128(_) => small,
-            AesKey::Aes256(_) => large,
+        let pick = |key: &AesKey, small, large| match key.view() {
+            AesKeyRef::Aes128(_) => small,
+            AesKeyRef::Aes256(_) => large,
         };
         match self {
             Op::Nop => OpKind::Nop,

@@ -60,7 +60,9 @@ impl Slots {
         // Outside the lock: a nudge may run an application's callback. The panic hook has reported
         // its panic, and the others are still to be woken.
         for slot in old {
-            let _ = catch_unwind(AssertUnwindSafe(|| slot.nudge()));
+            let nudged = catch_unwind(AssertUnwindSafe(|| slot.nudge()));
+            // A payload's own drop could panic in turn: it is left alone.
+            std::mem::forget(nudged);
         }
     }
 }

@@ -156,3 +156,38 @@ fn outside_a_job_a_polled_engine_makes_its_own_room() {
     assert_eq!(client.stats().ring_full, 1);
     assert_eq!((gate.inside(), gate.kept()), (0, 0));
 }
+
+/// Room that is kept for paused jobs of the thread that blocks would be kept for ever.
+#[test]
+fn an_operation_on_the_spot_takes_over_room_that_its_own_jobs_cannot_come_for() {
+    let held = Held::with_room(2);
+    let client = OffloadClient::new(held.clone());
+    let mut set = set_of_jobs(&client, WakeBy::Callback);
+    assert_eq!(held.counters().in_flight, 2);
+    // The device answers as requests come, on a thread of its own, which tells nobody here to go
+    // on: the jobs stay paused until the set's next turn.
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let device = held.clone();
+    let answering = std::thread::spawn(move || {
+        while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            match device.try_take() {
+                Some(submission) => drop(device.answer(submission)),
+                None => std::thread::yield_now(),
+            }
+        }
+    });
+    assert_flipped(client.run(request(1000)), 1000);
+    let mut finished = 0;
+    while !set.is_empty() {
+        set.turn(None, |id, ran| {
+            assert_flipped(ran, id);
+            finished += 1;
+        })
+        .expect("it goes on");
+    }
+    assert_eq!(finished, JOBS);
+    stop.send(()).expect("it runs");
+    answering.join().expect("it does not panic");
+    assert!(held.counters().balance());
+    assert_eq!((held.gate().inside(), held.gate().kept()), (0, 0));
+}

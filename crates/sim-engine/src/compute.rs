@@ -10,7 +10,7 @@
 //!
 //! # What is wiped, and what is not
 //!
-//! Buffers and keys wipe themselves when dropped: they are [`Buffer`]s and [`AesKey`]s. The crates
+//! Buffers and keys wipe themselves when dropped: they are [`Buffer`]s and [`AesKey`](offload::AesKey)s. The crates
 //! are built with their `zeroize` features, so AES round keys, GHASH keys, hash states, counters
 //! and chaining values are wiped too. What remains is what those crates leave on the stack: the
 //! last blocks of keystream or plaintext they worked on, and the padded key block of an HMAC.
@@ -25,7 +25,7 @@ mod hash;
 use aes::cipher::KeyInit;
 use aes::{Aes128Dec, Aes128Enc, Aes256Dec, Aes256Enc};
 use offload::{
-    AesKey, Buffer, Failure, FailureKind, MAX_DATA_BYTES, Op, OpKind, Output, Request, Response,
+    AesKeyRef, Buffer, Failure, FailureKind, MAX_DATA_BYTES, Op, OpKind, Output, Request, Response,
 };
 
 /// The reasons below say "1 GiB".
@@ -99,15 +99,15 @@ fn carry_out(op: &Op, data: &mut Buffer) -> Result<Output, FailureKind> {
         Op::Sha512 => Ok(hash::sha512(data)),
         Op::HmacSha256 { key } => Ok(hash::hmac_sha256(key, data)),
         Op::Ctr { key, iv } => {
-            match key {
-                AesKey::Aes128(key) => ctr::apply(&Aes128Enc::new(key.into()), iv, data),
-                AesKey::Aes256(key) => ctr::apply(&Aes256Enc::new(key.into()), iv, data),
+            match key.view() {
+                AesKeyRef::Aes128(key) => ctr::apply(&Aes128Enc::new(key.into()), iv, data),
+                AesKeyRef::Aes256(key) => ctr::apply(&Aes256Enc::new(key.into()), iv, data),
             }
             Ok(Output::None)
         }
-        Op::GcmSeal { key, nonce, aad } => match key {
-            AesKey::Aes128(key) => gcm::seal(&Aes128Enc::new(key.into()), nonce, aad, data),
-            AesKey::Aes256(key) => gcm::seal(&Aes256Enc::new(key.into()), nonce, aad, data),
+        Op::GcmSeal { key, nonce, aad } => match key.view() {
+            AesKeyRef::Aes128(key) => gcm::seal(&Aes128Enc::new(key.into()), nonce, aad, data),
+            AesKeyRef::Aes256(key) => gcm::seal(&Aes256Enc::new(key.into()), nonce, aad, data),
         }
         .map(Output::Tag),
         Op::GcmOpen {
@@ -115,19 +115,19 @@ fn carry_out(op: &Op, data: &mut Buffer) -> Result<Output, FailureKind> {
             nonce,
             aad,
             tag,
-        } => match key {
-            AesKey::Aes128(key) => gcm::open(&Aes128Enc::new(key.into()), nonce, aad, tag, data),
-            AesKey::Aes256(key) => gcm::open(&Aes256Enc::new(key.into()), nonce, aad, tag, data),
+        } => match key.view() {
+            AesKeyRef::Aes128(key) => gcm::open(&Aes128Enc::new(key.into()), nonce, aad, tag, data),
+            AesKeyRef::Aes256(key) => gcm::open(&Aes256Enc::new(key.into()), nonce, aad, tag, data),
         }
         .map(|()| Output::None),
-        Op::CbcEncrypt { key, iv, padding } => match key {
-            AesKey::Aes128(key) => cbc::encrypt(&Aes128Enc::new(key.into()), iv, *padding, data),
-            AesKey::Aes256(key) => cbc::encrypt(&Aes256Enc::new(key.into()), iv, *padding, data),
+        Op::CbcEncrypt { key, iv, padding } => match key.view() {
+            AesKeyRef::Aes128(key) => cbc::encrypt(&Aes128Enc::new(key.into()), iv, *padding, data),
+            AesKeyRef::Aes256(key) => cbc::encrypt(&Aes256Enc::new(key.into()), iv, *padding, data),
         }
         .map(|()| Output::None),
-        Op::CbcDecrypt { key, iv, padding } => match key {
-            AesKey::Aes128(key) => cbc::decrypt(&Aes128Dec::new(key.into()), iv, *padding, data),
-            AesKey::Aes256(key) => cbc::decrypt(&Aes256Dec::new(key.into()), iv, *padding, data),
+        Op::CbcDecrypt { key, iv, padding } => match key.view() {
+            AesKeyRef::Aes128(key) => cbc::decrypt(&Aes128Dec::new(key.into()), iv, *padding, data),
+            AesKeyRef::Aes256(key) => cbc::decrypt(&Aes256Dec::new(key.into()), iv, *padding, data),
         }
         .map(|()| Output::None),
         _ => Err(bad_request(

@@ -155,7 +155,8 @@ impl SimDevice {
         &self.shared.config
     }
 
-    /// What it has done so far. Exact when nothing is in flight.
+    /// What it has done so far. Exact after [`shutdown`](SimDevice::shutdown): an answer is
+    /// counted just after it was given.
     #[must_use]
     pub fn stats(&self) -> DeviceStats {
         let shared = &self.shared;

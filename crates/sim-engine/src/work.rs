@@ -326,7 +326,14 @@ pub(crate) fn complete(device: &Shared, answered: Answered) {
 /// Runs what may call an application's callback. A device does not die of an application's panic,
 /// which the panic hook has reported.
 fn survive<T>(f: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(f)).ok()
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(value) => Some(value),
+        Err(panic) => {
+            // Its own drop could panic in turn: it is left alone.
+            std::mem::forget(panic);
+            None
+        }
+    }
 }
 
 /// Answers without having carried the request out, which goes back.

@@ -51,7 +51,7 @@ fn each_step_is_counted() {
     assert_eq!(device.poll(0), 0);
 
     let bad = offload::Op::CbcDecrypt {
-        key: offload::AesKey::Aes128([0; 16]),
+        key: offload::AesKey::from([0; 16]),
         iv: [0; 16],
         padding: offload::Padding::Pkcs7,
     };

@@ -71,7 +71,7 @@ fn what_is_submitted_is_answered_in_submit() {
     assert_eq!(wakes.load(Ordering::SeqCst), 2);
 
     let bad = offload::Op::CbcEncrypt {
-        key: offload::AesKey::Aes256([0; 32]),
+        key: offload::AesKey::from([0; 32]),
         iv: [0; 16],
         padding: offload::Padding::None,
     };

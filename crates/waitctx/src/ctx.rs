@@ -22,8 +22,12 @@ use crate::wake_fd::WakeFd;
 ///
 /// A cheap handle; clones are the same context. When the last one goes, the wait fds that are
 /// still set are cleaned up on that thread, newest first, and [`Notifier`]s have nobody left to
-/// tell. Use one context for one job at a time, over and over: several jobs may share one, but
-/// resuming any of them resets the record of changes for all.
+/// tell.
+///
+/// Use one context for one job at a time, over and over. Several jobs may share one only with a
+/// callback: resuming any of them resets the record of changes for all, and with an fd the first
+/// that is resumed takes note of the others' wakes too, so that whoever shares one must resume all
+/// its jobs each time.
 #[derive(Clone)]
 #[doc(alias = "ASYNC_WAIT_CTX")]
 pub struct WaitCtx {
@@ -197,6 +201,10 @@ impl WaitCtx {
 
     /// Unsets the callback: from now on engines write to the fd. Hands back the one that was set.
     ///
+    /// The fd is made by the next [`notifier`](WaitCtx::notifier). A wake that comes before, of an
+    /// operation that was submitted when the callback was set, is kept until then: so unset it
+    /// between operations.
+    ///
     /// # Errors
     ///
     /// As for [`set_callback`](WaitCtx::set_callback).
@@ -357,7 +365,11 @@ impl Drop for Owner {
                 }
                 drop(fd);
             });
-            panic = catch_unwind(run).err().or(panic);
+            match catch_unwind(run) {
+                Err(first) if panic.is_none() => panic = Some(first),
+                // A payload's own drop could panic in turn: it is left alone.
+                other => std::mem::forget(other),
+            }
         }
         self.wake.close();
         if let Some(panic) = panic

@@ -48,6 +48,12 @@ pub enum PollerError {
         /// Its number.
         fd: RawFd,
     },
+    /// The fd is watched for another context. It can be reported for one only.
+    #[error("fd {fd} is watched for another wait context; give each context an fd of its own")]
+    Shared {
+        /// Its number.
+        fd: RawFd,
+    },
     /// The system refused.
     #[error("the system refused to watch a wait fd: {0}")]
     System(#[from] io::Error),
@@ -74,7 +80,8 @@ impl FdPoller {
     ///
     /// # Errors
     ///
-    /// [`PollerError::Foreign`] for a foreign fd; the owned ones are watched all the same.
+    /// [`PollerError::Foreign`] for a foreign fd and [`PollerError::Shared`] for one that is watched
+    /// for another context; the others are watched all the same.
     pub fn follow(&mut self, ctx: &WaitCtx, token: u64) -> Result<(), PollerError> {
         if !ctx.has_changes() {
             return Ok(());
@@ -87,7 +94,10 @@ impl FdPoller {
         let mut refused = Ok(());
         for number in changes.added {
             match owned.iter().find(|fd| fd.as_fd().as_raw_fd() == number) {
-                Some(fd) => self.watch(number, fd, ctx, token)?,
+                Some(fd) => match self.watch(number, fd, ctx, token) {
+                    Err(shared @ PollerError::Shared { .. }) => refused = Err(shared),
+                    other => other?,
+                },
                 None => refused = Err(PollerError::Foreign { fd: number }),
             }
         }
@@ -133,20 +143,24 @@ impl FdPoller {
         fd: &Arc<dyn AsFd + Send + Sync>,
         ctx: &WaitCtx,
         token: u64,
-    ) -> io::Result<()> {
+    ) -> Result<(), PollerError> {
         let ctx = ctx.address();
         // A record is listed until the next resume, so the same fd can be met twice.
         if let Some(known) = self.watched.get(&number)
-            && (known.token, known.ctx) == (token, ctx)
             && Arc::ptr_eq(&known.fd, fd)
         {
-            return Ok(());
+            if known.ctx != ctx {
+                return Err(PollerError::Shared { fd: number });
+            }
+            if known.token == token {
+                return Ok(());
+            }
         }
         if let Some(known) = self.watched.remove(&number) {
-            epoll::delete(&self.epoll, &known.fd)?;
+            epoll::delete(&self.epoll, &known.fd).map_err(io::Error::from)?;
         }
         let data = epoll::EventData::new_u64(token);
-        epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN)?;
+        epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN).map_err(io::Error::from)?;
         let fd = Arc::clone(fd);
         self.watched.insert(number, Watched { fd, token, ctx });
         Ok(())

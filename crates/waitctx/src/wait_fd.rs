@@ -21,13 +21,15 @@ pub(crate) type Cleanup = Box<dyn FnOnce(&Closing<'_>, Key, RawFd, Option<Data>)
 #[must_use]
 pub struct WaitFd {
     pub(crate) source: Source,
+    /// Read once, here: `as_fd` can be the user's, and must not run under a lock of ours.
+    number: RawFd,
     pub(crate) data: Option<Data>,
     pub(crate) cleanup: Option<Cleanup>,
 }
 
 pub(crate) enum Source {
     Owned(Arc<dyn AsFd + Send + Sync>),
-    Foreign(RawFd),
+    Foreign,
 }
 
 impl WaitFd {
@@ -40,6 +42,7 @@ impl WaitFd {
     /// A wait fd that the context owns together with whoever else holds the `Arc`.
     pub fn shared(fd: Arc<dyn AsFd + Send + Sync>) -> WaitFd {
         WaitFd {
+            number: fd.as_fd().as_raw_fd(),
             source: Source::Owned(fd),
             data: None,
             cleanup: None,
@@ -50,7 +53,8 @@ impl WaitFd {
     /// context; say in [`on_cleanup`](WaitFd::on_cleanup) how it is disposed of.
     pub fn foreign(fd: RawFd) -> WaitFd {
         WaitFd {
-            source: Source::Foreign(fd),
+            number: fd,
+            source: Source::Foreign,
             data: None,
             cleanup: None,
         }
@@ -78,10 +82,7 @@ impl WaitFd {
     /// The fd's number. For an owned fd it is good as long as this value lives.
     #[must_use]
     pub fn raw(&self) -> RawFd {
-        match &self.source {
-            Source::Owned(fd) => fd.as_fd().as_raw_fd(),
-            Source::Foreign(fd) => *fd,
-        }
+        self.number
     }
 
     /// The fd itself, if the context owns it.
@@ -89,7 +90,7 @@ impl WaitFd {
     pub fn as_owned(&self) -> Option<&Arc<dyn AsFd + Send + Sync>> {
         match &self.source {
             Source::Owned(fd) => Some(fd),
-            Source::Foreign(_) => None,
+            Source::Foreign => None,
         }
     }
 

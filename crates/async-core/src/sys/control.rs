@@ -180,6 +180,13 @@ impl Control {
         fiber.resume(());
     }
 
+    /// Whether `stack_pointer` is on this job's stack.
+    #[inline(always)]
+    pub(super) fn is_on_stack(&self, stack_pointer: usize) -> bool {
+        let base = (&raw const *self).addr();
+        (self.lowest.as_ptr().addr()..base).contains(&stack_pointer)
+    }
+
     /// Gives the thread back to whoever switched this job in. On the job's side.
     ///
     /// # Safety

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use waitctx::WaitCtx;
+use waitctx::{Notifier, WaitCtx};
 
 use super::control::Control;
 use super::home::{Home, TakeError};
@@ -150,9 +150,7 @@ pub(crate) fn pause() -> Result<Pause, Cancelled> {
     if slot.cancelled.get() {
         return Err(Cancelled);
     }
-    // A thread that unwinds must not run other code meanwhile: that code would believe that it
-    // panicked itself.
-    if slot.blocked.get() != 0 || std::thread::panicking() {
+    if !may_switch(slot) {
         return Ok(Pause::Blocked);
     }
     slot.state.set(State::Paused);
@@ -164,6 +162,41 @@ pub(crate) fn pause() -> Result<Pause, Cancelled> {
         return Err(Cancelled);
     }
     Ok(Pause::Resumed)
+}
+
+/// Whether the running job may be switched out here and now.
+///
+/// - Not while a block guard lives.
+/// - Not while the thread unwinds: other code would believe that it panicked itself.
+/// - Not on any stack but the job's. Another library's coroutine inside the job may have been
+///   suspended to code outside it, so that the job only seems to run; switching it out from there
+///   would leave the wrong stack.
+#[inline(always)]
+fn may_switch(slot: &Control) -> bool {
+    slot.blocked.get() == 0 && !std::thread::panicking() && slot.is_on_stack(stack_pointer())
+}
+
+/// Where this thread's stack ends now, more or less.
+#[inline(always)]
+fn stack_pointer() -> usize {
+    let here: usize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: reads a register and touches nothing else.
+    unsafe {
+        std::arch::asm!("mov {}, rsp", out(reg) here, options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: reads a register and touches nothing else.
+    unsafe {
+        std::arch::asm!("mov {}, sp", out(reg) here, options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        // A local's address. (Not above, as it must then be in memory.)
+        let local = 0_u8;
+        here = (&raw const local).addr();
+    }
+    here
 }
 
 /// The running job, as seen from inside: a pointer and the number that tells whether what it
@@ -220,14 +253,26 @@ impl Current {
     }
 
     #[track_caller]
-    pub(crate) fn with_wait_ctx<T>(&self, look: impl FnOnce(&WaitCtx) -> T) -> T {
+    pub(crate) fn wait_ctx(&self) -> WaitCtx {
         let slot = self.expect_running();
-        // A pause in `look` would let the owner of the context drop it under the reference.
-        let blocked = Blocked::new(slot);
-        // SAFETY: the job is running, and does not switch while `blocked` lives.
-        let result = look(unsafe { slot.ctx() });
-        drop(blocked);
-        result
+        // SAFETY: the job is running, and the reference goes no further than this line.
+        unsafe { slot.ctx() }.clone()
+    }
+
+    /// A handle to wake the job's context with, without counting a reference to it.
+    #[track_caller]
+    pub(crate) fn notifier(&self) -> std::io::Result<Notifier> {
+        let slot = self.expect_running();
+        // SAFETY: the job is running, and nothing that this calls switches or is the user's.
+        unsafe { slot.ctx() }.notifier()
+    }
+
+    /// Takes note of a wake of the job's context.
+    #[track_caller]
+    pub(crate) fn acknowledge(&self) -> std::io::Result<bool> {
+        let slot = self.expect_running();
+        // SAFETY: the job is running, and nothing that this calls switches or is the user's.
+        unsafe { slot.ctx() }.acknowledge()
     }
 
     #[track_caller]
@@ -238,7 +283,7 @@ impl Current {
     #[track_caller]
     pub(crate) fn can_pause(&self) -> bool {
         let slot = self.expect_running();
-        !slot.cancelled.get() && slot.blocked.get() == 0 && !std::thread::panicking()
+        !slot.cancelled.get() && may_switch(slot)
     }
 
     pub(crate) fn block(&self) {
@@ -250,21 +295,5 @@ impl Current {
         if let Some(slot) = self.on_the_way() {
             slot.blocked.set(slot.blocked.get().saturating_sub(1));
         }
-    }
-}
-
-/// Keeps a job from pausing for a moment, also when that ends in a panic.
-struct Blocked<'a>(&'a Control);
-
-impl<'a> Blocked<'a> {
-    fn new(slot: &'a Control) -> Blocked<'a> {
-        slot.blocked.set(slot.blocked.get().saturating_add(1));
-        Blocked(slot)
-    }
-}
-
-impl Drop for Blocked<'_> {
-    fn drop(&mut self) {
-        self.0.blocked.set(self.0.blocked.get().saturating_sub(1));
     }
 }

@@ -147,11 +147,9 @@ impl Thread {
         }
     }
 
-    /// The end of the thread.
+    /// The end of the thread. No job of it runs again, so those in use now are leaked.
     fn exit(&self) {
         let in_use = self.home().map_or(0, Home::in_use) + self.retired_in_use.get();
-        // Whoever still has a handle may resume its job in another destructor of this thread;
-        // `one_retired_job_less` takes it off again.
         LEAKED.fetch_add(in_use as u64, Ordering::Relaxed);
         self.exiting.set(true);
         self.close();
@@ -159,12 +157,10 @@ impl Thread {
 
     pub(super) fn one_retired_job_less(&self) {
         self.retired_in_use.set(self.retired_in_use.get() - 1);
-        if self.exiting.get() {
-            LEAKED.fetch_sub(1, Ordering::Relaxed);
-        }
     }
 }
 
+#[inline(always)]
 pub(crate) fn thread_is_exiting() -> bool {
     with(|thread| thread.exiting.get())
 }

@@ -137,9 +137,9 @@ fn op_with_keys(kind: OpKind, seed: u64) -> Op {
     let mut short = [0; 16];
     short.copy_from_slice(&key[..16]);
     let aes = if kind.aes_key_bytes() == Some(32) {
-        AesKey::Aes256(key)
+        AesKey::from(key)
     } else {
-        AesKey::Aes128(short)
+        AesKey::from(short)
     };
     let key = aes;
     match kind {

@@ -20,6 +20,9 @@ use crate::raw::{ASYNC_ERR, ASYNC_FINISH, ASYNC_NO_JOBS, ASYNC_PAUSE, AsyncJob, 
 use crate::{PauseError, ResumeError, StartError};
 
 /// The size of a job's stack in bytes: fixed by libcrypto, on the heap, without a guard page.
+///
+/// All that runs in a job must fit, and nothing checks: see the safety section of
+/// [`Libcrypto::start_job`].
 pub const JOB_STACK_BYTES: usize = 32 * 1024;
 
 /// How close to the end of its stack a job may pause. Covers the few frames between the top of the
@@ -102,8 +105,25 @@ impl Libcrypto {
     /// # Panics
     ///
     /// If the body panics before it pauses, with the same payload. The job is finished then.
+    ///
+    /// # Safety
+    ///
+    /// Until the job finishes or is given up, so through every [`PeerJob::resume`] too:
+    ///
+    /// - The body and everything it calls fit in [`JOB_STACK_BYTES`]: destructors, a panic with its hook
+    ///   and its backtrace, and signal handlers that have no stack of their own included. There is no
+    ///   guard page and nothing checks: what does not fit overwrites the heap. [What to leave
+    ///   room for](crate#what-this-crate-cannot-mend).
+    /// - Wherever this thread runs on another stack while libcrypto takes the job for the running one (in
+    ///   a coroutine of another kind inside the job, or outside while the job keeps one around it
+    ///   suspended), it uses libcrypto through this crate's safe functions only. They refuse there;
+    ///   `ASYNC_pause_job` itself, called by C code, would switch the wrong stack.
     #[doc(alias = "ASYNC_start_job")]
-    pub fn start_job<F>(&self, ctx: &PeerWaitCtx, body: F) -> Result<JobOutcome, StartError<F>>
+    pub unsafe fn start_job<F>(
+        &self,
+        ctx: &PeerWaitCtx,
+        body: F,
+    ) -> Result<JobOutcome, StartError<F>>
     where
         F: FnOnce() -> c_int + 'static,
     {
@@ -126,7 +146,8 @@ impl Libcrypto {
         // SAFETY: a first start, and no job is current. `run_body::<F>` gets a copy of a Launch<F>
         // whose `body` is alive until libcrypto has called it, during this call, and whose `state`
         // lives as long as the job can run: we own it, and then so does the PeerJob. It does not
-        // unwind. It owns a handle on the wait context.
+        // unwind. It owns a handle on the wait context. That it fits on the stack is the caller's
+        // promise.
         let code = unsafe {
             switch(
                 *self,
@@ -221,7 +242,7 @@ impl PeerJob {
         // SAFETY: `pointer` is a paused job of this thread (PeerJob is not Send, and made at a PAUSE),
         // not resumed since (its only handle is consumed here), with no clean-up in between (checked),
         // and no job is current (checked). libcrypto ignores the rest at a resume. `state` is still
-        // ours.
+        // ours. What runs on is the body, which whoever started it has promised fits on its stack.
         let code = unsafe {
             switch(
                 libcrypto,

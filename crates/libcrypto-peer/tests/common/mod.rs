@@ -1,10 +1,11 @@
 //! What every test here starts with.
 
 use std::env;
+use std::ffi::c_int;
 use std::io::{self, Write};
 use std::thread;
 
-use libcrypto_peer::{JobOutcome, Libcrypto};
+use libcrypto_peer::{JobOutcome, Libcrypto, PeerWaitCtx, StartError};
 
 /// libcrypto, or `None`, with a line on stderr, if this machine has none that can run jobs.
 ///
@@ -21,6 +22,25 @@ pub(crate) fn peer() -> Option<Libcrypto> {
     // Not eprintln: the test harness would swallow it.
     writeln!(io::stderr(), "skipped: {test}: {why}").expect("stderr is writable");
     None
+}
+
+/// `Libcrypto::start_job`, for bodies as small as the ones in these tests, and no others.
+#[expect(
+    unsafe_code,
+    reason = "what a body needs of its stack is for us to know"
+)]
+pub(crate) fn start<F>(
+    libcrypto: Libcrypto,
+    ctx: &PeerWaitCtx,
+    body: F,
+) -> Result<JobOutcome, StartError<F>>
+where
+    F: FnOnce() -> c_int + 'static,
+{
+    // SAFETY: the bodies in these tests are a few shallow frames without buffers, and leave most of the
+    // stack to one panic at a time with its backtrace; no signal handlers are installed that run on it.
+    // Those that mix in coroutines use libcrypto through this crate only.
+    unsafe { libcrypto.start_job(ctx, body) }
 }
 
 /// Resumes until the end; the result, and how often it had paused.

@@ -32,11 +32,11 @@ pub(crate) fn request(id: u64) -> Request {
     let op = match id % 6 {
         0 => Op::Sha256,
         1 => Op::Ctr {
-            key: AesKey::Aes128([byte; 16]),
+            key: AesKey::from([byte; 16]),
             iv: [7; 16],
         },
         2 => Op::GcmSeal {
-            key: AesKey::Aes256([byte; 32]),
+            key: AesKey::from([byte; 32]),
             nonce: [9; 12],
             aad: vec![byte; 5],
         },
@@ -44,7 +44,7 @@ pub(crate) fn request(id: u64) -> Request {
             key: vec![byte; 20].into(),
         },
         4 => Op::CbcEncrypt {
-            key: AesKey::Aes128([byte; 16]),
+            key: AesKey::from([byte; 16]),
             iv: [3; 16],
             padding: Padding::Pkcs7,
         },
