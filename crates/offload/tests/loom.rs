@@ -3,7 +3,7 @@
 //! `src/completion/loom_models.rs`.
 //!
 //! ```text
-//! RUSTFLAGS="--cfg loom" cargo test -p offload --release --lib --test loom
+//! RUSTFLAGS="--cfg loom" cargo test -p offload --profile optimised --lib --test loom
 //! ```
 
 #![cfg(loom)]

@@ -2,7 +2,7 @@
 //! the bound on pre-emptions below.
 //!
 //! ```text
-//! RUSTFLAGS="--cfg loom" cargo test -p waitctx --release --test loom
+//! RUSTFLAGS="--cfg loom" cargo test -p waitctx --profile optimised --test loom
 //! ```
 //!
 //! The fds are real ones. Each system call on a `WakeFd` is one step to the checker, so they are
