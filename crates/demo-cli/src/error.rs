@@ -87,6 +87,11 @@ pub(crate) enum InputError {
         "standard output is a terminal, and the result is binary; give --out FILE or redirect it"
     )]
     BinaryToTerminal,
+    #[error(
+        "cannot write {}: {source}; give --out the name of a file that can be written, in a directory that is there",
+        path.display()
+    )]
+    BadOut { path: PathBuf, source: io::Error },
     #[error("there is no command {name} to describe; the commands are {commands}")]
     NoSuchCommand { name: String, commands: String },
 }

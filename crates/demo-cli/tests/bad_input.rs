@@ -225,3 +225,35 @@ fn bad_files() {
     complains(&output, 2, &both);
     assert!(names(directory.path()).is_empty());
 }
+
+#[test]
+fn bad_outputs() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("plain"), b"hello").expect("written");
+    let key = "00112233445566778899aabbccddeeff";
+    let bad = |out: &str, says: &str| {
+        let args = [
+            "encrypt",
+            text(&path("plain")),
+            "--op",
+            "aes-128-ctr",
+            "--key",
+            key,
+            "--iv",
+            key,
+            "--out",
+            out,
+        ]
+        .map(str::to_owned);
+        let args = args.each_ref().map(String::as_str);
+        let sentence = run_bad(&args, 2);
+        assert!(sentence.contains(says), "{sentence}");
+        assert!(sentence.contains("give --out"), "{sentence}");
+        assert!(!sentence.contains(".demo-cli-"), "{sentence}");
+    };
+    bad(text(directory.path()), "directory");
+    bad(text(&path("missing/out")), "No such file");
+    bad("/proc/out", "cannot write /proc/out: ");
+    assert_eq!(names(directory.path()), ["plain"]);
+}

@@ -229,3 +229,41 @@ fn bad_padding_is_said() {
     complains(&output, 1, &args);
     assert_eq!(names(directory.path()), ["secret"]);
 }
+
+#[test]
+fn a_run_that_is_killed_leaves_no_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let out = directory.path().join("out");
+    let args = ["encrypt", "-", "--op", "aes-128-ctr", "--iv", IV];
+    let to = ["--key", KEY_128, "--decrypt", "--out", text(&out)];
+    let mut child = command(&[&args[..], &to].concat())
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    // More than a pipe holds: it is in the middle of its work when this returns.
+    stdin.write_all(&noise(3 * PIECE, 8)).expect("it reads");
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    assert!(names(directory.path()).is_empty());
+}
+
+#[test]
+fn the_result_has_the_mode_of_a_new_file_and_no_special_bits() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let (plain, out) = (path("plain"), path("out"));
+    std::fs::write(&plain, b"attack at dawn").expect("written");
+    let args = ["encrypt", text(&plain), "--op", "aes-128-ctr", "--iv", IV];
+    let args = [&args[..], &["--key", KEY_128, "--out", text(&out)]].concat();
+    let mode = |path: &Path| {
+        let metadata = std::fs::metadata(path).expect("there");
+        metadata.permissions().mode() & 0o7777
+    };
+    run_ok(&args);
+    assert_eq!(mode(&out), mode(&plain));
+    std::fs::set_permissions(&out, PermissionsExt::from_mode(0o4750)).expect("set");
+    run_ok(&args);
+    assert_eq!(mode(&out), 0o750);
+}

@@ -2,9 +2,11 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, InputError, RunError};
@@ -14,10 +16,12 @@ pub(crate) enum Target {
     Stdout {
         closed: bool,
     },
-    /// A file beside the one that it will become. Gone if it is dropped.
+    /// A file that is to take the place of the one under `path`.
     Replace {
-        temp: NamedTempFile,
+        staged: Staged,
         path: PathBuf,
+        /// The mode that it gets when it is complete.
+        mode: u32,
     },
     /// Something that cannot be replaced: a device, a pipe.
     Direct {
@@ -37,34 +41,25 @@ impl Target {
         }
         // A link stays a link: what it points to is replaced.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let failed = |source| RunError::Write {
+        let failed = |source| InputError::BadOut {
             path: path.clone(),
             source,
         };
         let existing = fs::metadata(&path).ok();
-        if existing.as_ref().is_some_and(|m| !m.is_file()) {
+        if existing.is_some() {
+            // A directory, or a file that its owner has protected, is refused here.
             let file = File::options().write(true).open(&path).map_err(failed)?;
-            return Ok(Target::Direct { file, path });
+            if existing.as_ref().is_some_and(|m| !m.is_file()) {
+                return Ok(Target::Direct { file, path });
+            }
         }
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
+        let staged = Staged::beside(&path).map_err(failed)?;
+        // As the file that is replaced, or as any new file.
+        let mode = match existing {
+            Some(metadata) => metadata.permissions().mode() & 0o777,
+            None => 0o666 & !umask(),
         };
-        // Its absence, in words without the name of a temporary file.
-        fs::metadata(directory).map_err(failed)?;
-        // As any new file, or as the file that is replaced.
-        let mode = existing
-            .as_ref()
-            .map_or(0o666, |m| m.permissions().mode() & 0o777);
-        let temp = tempfile::Builder::new()
-            .prefix(".demo-cli-")
-            .permissions(Permissions::from_mode(mode))
-            .tempfile_in(directory)
-            .map_err(failed)?;
-        if let Some(existing) = existing {
-            fs::set_permissions(temp.path(), existing.permissions()).map_err(failed)?;
-        }
-        Ok(Target::Replace { temp, path })
+        Ok(Target::Replace { staged, path, mode })
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), RunError> {
@@ -82,11 +77,14 @@ impl Target {
                     other => other.map_err(RunError::Stdout),
                 }
             }
-            Target::Replace { temp, path } => {
-                temp.write_all(bytes).map_err(|source| RunError::Write {
-                    path: path.clone(),
-                    source,
-                })
+            Target::Replace { staged, path, .. } => {
+                staged
+                    .file()
+                    .write_all(bytes)
+                    .map_err(|source| RunError::Write {
+                        path: path.clone(),
+                        source,
+                    })
             }
             Target::Direct { file, path } => {
                 file.write_all(bytes)
@@ -110,14 +108,86 @@ impl Target {
             Target::Direct { mut file, path } => file
                 .flush()
                 .map_err(|source| RunError::WriteDirect { path, source }),
-            Target::Replace { temp, path } => {
-                let synced = temp.as_file().sync_all();
-                let named = synced.and_then(|()| temp.persist(&path).map_err(|e| e.error));
-                match named {
-                    Ok(_) => Ok(()),
-                    Err(source) => Err(RunError::Write { path, source }),
-                }
+            Target::Replace { staged, path, mode } => staged
+                .publish(&path, mode)
+                .map_err(|source| RunError::Write { path, source }),
+        }
+    }
+}
+
+/// A result that is being written, for its owner's eyes only: it may be plaintext.
+pub(crate) enum Staged {
+    /// Has no name, so that the kernel removes it however this process ends.
+    Unnamed(File),
+    /// Where the file system knows no unnamed files. Gone if it is dropped.
+    Named(NamedTempFile),
+}
+
+impl Staged {
+    /// In the directory of `path`.
+    fn beside(path: &Path) -> io::Result<Staged> {
+        let directory = directory_of(path);
+        // Without /proc an unnamed file could not be given a name.
+        if Path::new("/proc/self/fd").is_dir() {
+            let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+            if let Ok(fd) = rustix::fs::open(directory, flags, Mode::RUSR | Mode::WUSR) {
+                return Ok(Staged::Unnamed(File::from(fd)));
+            }
+        }
+        let create = |name: &Path| {
+            let mut options = File::options();
+            options.read(true).write(true).create_new(true).mode(0o600);
+            options.open(name)
+        };
+        Ok(Staged::Named(temporary().make_in(directory, create)?))
+    }
+
+    fn file(&mut self) -> &mut File {
+        match self {
+            Staged::Unnamed(file) => file,
+            Staged::Named(temp) => temp.as_file_mut(),
+        }
+    }
+
+    /// Gives it `mode` and the name `path`, in place of what has that name now.
+    fn publish(mut self, path: &Path, mode: u32) -> io::Result<()> {
+        let file = self.file();
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.sync_all()?;
+        match self {
+            Staged::Named(temp) => temp.persist(path).map(drop).map_err(|e| e.error),
+            Staged::Unnamed(file) => {
+                // A link cannot replace a name, a rename can.
+                let from = format!("/proc/self/fd/{}", file.as_raw_fd());
+                let link = |name: &Path| {
+                    let follow = AtFlags::SYMLINK_FOLLOW;
+                    rustix::fs::linkat(CWD, &from, CWD, name, follow).map_err(io::Error::from)
+                };
+                let temp = temporary().make_in(directory_of(path), link)?;
+                temp.persist(path).map_err(|e| e.error)
             }
         }
     }
+}
+
+/// How temporary files are named.
+fn temporary() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".demo-cli-");
+    builder
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// What this process takes away from the mode of new files. It can be read only by setting it:
+/// called before any other thread runs.
+fn umask() -> u32 {
+    let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    rustix::process::umask(mask);
+    mask.bits()
 }
