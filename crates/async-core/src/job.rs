@@ -8,7 +8,8 @@ use waitctx::WaitCtx;
 use crate::error::{Cancelled, StartError};
 use crate::sys::{self, Paused, Step, TakeError};
 
-/// The number of a job: no two jobs of a process have the same.
+/// The number of a job: no two jobs of a process have the same, until a thread has started 2^40
+/// jobs or 2^24 threads have had some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(pub(crate) u64);
 
@@ -126,6 +127,9 @@ fn outcome<R>(step: Step<R>) -> JobOutcome<R> {
 ///
 /// A resume promises nothing: pause in a loop until what is waited for is there. When this
 /// returns [`Pause::Resumed`], the context's record of changed fds has been reset.
+///
+/// A loop that waits by pausing spins where pausing is blocked: ask
+/// [`CurrentJob::can_pause`](crate::CurrentJob::can_pause) first, or wait some other way.
 ///
 /// It pauses only on the job's own stack: in a coroutine of another library inside the job it says
 /// [`Pause::Blocked`].

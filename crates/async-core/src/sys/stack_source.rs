@@ -14,6 +14,8 @@ use std::ptr::NonNull;
 /// - readable and writable, for all of the length it states,
 /// - used by nobody else until it is handed to [`release`](StackSource::release), whatever happens
 ///   to the source meanwhile,
+/// - released without a panic: one leaks the pool's other idle stacks, and at the end of a thread it
+///   aborts the process,
 /// - protected against overflow, by a page without access below it or by the user's knowledge of
 ///   what the jobs do. Nothing checks.
 #[doc(alias = "ASYNC_set_mem_functions")]

@@ -6,28 +6,17 @@ use std::io;
 use std::time::{Duration, Instant};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-use waitctx::{FdPoller, PollerError};
+use waitctx::FdPoller;
 use waitctx::{ReadyQueue, WaitCtx};
 
 use crate::error::StartError;
 use crate::job::{Job, JobOutcome, start_job};
 
-/// How a [`JobSet`] is told which of its jobs can go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum WakeBy {
-    /// Engines queue the job and wake the parked thread, if it sleeps. The cheapest, and the one
-    /// to take unless an event loop must watch something else too.
-    Callback,
-    /// The same with an eventfd in place of parking: one descriptor for the whole set.
-    SharedFd,
-    /// An eventfd per job, watched with epoll: what most OpenSSL programs do. A descriptor per
-    /// job.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    Fd,
-    /// Nobody tells: every job is resumed in turn, to look for itself.
-    Polling,
-}
+mod errors;
+mod stats;
+
+pub use errors::{JobSetError, RunError};
+pub use stats::{SetStats, WakeBy};
 
 /// Runs many jobs to their ends, on one thread, at most `limit` at once.
 ///
@@ -99,75 +88,6 @@ enum Source {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     Fds(FdPoller),
     Polling,
-}
-
-/// What a [`JobSet`] has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SetStats {
-    /// Jobs started.
-    pub started: u64,
-    /// Jobs that returned.
-    pub finished: u64,
-    /// Times that a job paused.
-    pub pauses: u64,
-    /// Times that a job was resumed.
-    pub resumes: u64,
-    /// Times that the thread was woken: writes to the shared fd, wakes of the parked thread, or
-    /// fds reported readable. 0 when polling.
-    pub wakes: u64,
-    /// The most jobs that were in the set at once.
-    pub in_flight_max: usize,
-}
-
-/// Why a set could not go on. The jobs stay in it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum JobSetError {
-    /// Waiting failed.
-    #[error("waiting for jobs failed: {0}")]
-    Wait(#[from] io::Error),
-    /// A job's wait fds could not be watched. Said once; the job is looked after by resuming it at
-    /// each turn, which then do not sleep.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    #[error("a job's wait fd cannot be watched: {0}")]
-    Watch(#[from] PollerError),
-}
-
-/// Why [`JobSet::run`] stopped early. The jobs that were started stay in the set.
-#[non_exhaustive]
-pub enum RunError<F> {
-    /// The next job could not be started, and would not be if another finished. It comes back.
-    Start(StartError<F>),
-    /// See [`JobSetError`].
-    Set(JobSetError),
-}
-
-impl<F> fmt::Debug for RunError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RunError::Start(e) => f.debug_tuple("Start").field(e).finish(),
-            RunError::Set(e) => f.debug_tuple("Set").field(e).finish(),
-        }
-    }
-}
-
-impl<F> fmt::Display for RunError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RunError::Start(e) => e.fmt(f),
-            RunError::Set(e) => e.fmt(f),
-        }
-    }
-}
-
-impl<F> std::error::Error for RunError<F> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            RunError::Start(e) => std::error::Error::source(e),
-            RunError::Set(e) => Some(e),
-        }
-    }
 }
 
 impl<R: 'static> JobSet<R> {
