@@ -7,8 +7,11 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use offload::OpKind;
 
+use crate::encrypt::parse_cipher;
 use crate::error::{Error, InputError};
-use crate::units::{parse_count, parse_duration, parse_op, parse_size};
+use crate::units::{
+    parse_count, parse_duration, parse_jobs, parse_op, parse_size, parse_threads, parse_timeout,
+};
 
 /// Pausable crypto jobs on a simulated accelerator.
 #[derive(Debug, Parser)]
@@ -31,8 +34,9 @@ pub(crate) enum Command {
     /// Print SHA-256 or SHA-512 digests, as sha256sum and sha512sum do.
     ///
     /// The files go through the engine in many jobs at once, each file as one request. The output
-    /// is that of sha256sum, byte for byte, in the order of the arguments. Digests are not checked
-    /// against software: a device file with faults gives wrong ones.
+    /// is that of sha256sum, byte for byte, in the order of the arguments. A file of more than 1 GiB
+    /// is refused. Digests are not checked against software: a device file with faults gives wrong
+    /// ones.
     Digest(DigestArgs),
     /// Encrypt or decrypt a file, as openssl enc does.
     ///
@@ -70,8 +74,8 @@ pub(crate) struct EngineArgs {
     /// Decides the device's faults, and in the bench the payload and keys too.
     #[arg(long, default_value_t = 24_301)]
     pub(crate) seed: u64,
-    /// How long an operation may take before it is given up.
-    #[arg(long, value_parser = parse_duration, default_value = "10s", value_name = "TIME")]
+    /// How long an operation may take before it is given up; at least 10ms.
+    #[arg(long, value_parser = parse_timeout, default_value = "10s", value_name = "TIME")]
     pub(crate) timeout: Duration,
     /// Let software carry out what the device refuses or fails.
     #[arg(long)]
@@ -83,7 +87,7 @@ pub(crate) struct BenchArgs {
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
     /// Jobs in flight, over all threads.
-    #[arg(long, value_parser = parse_count, default_value = "1000", value_name = "N")]
+    #[arg(long, value_parser = parse_jobs, default_value = "1000", value_name = "N")]
     pub(crate) jobs: usize,
     /// How long each row runs.
     #[arg(long, value_parser = parse_duration, default_value = "2s", value_name = "TIME", conflicts_with = "total")]
@@ -101,19 +105,20 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_parser = parse_size, default_value = "1KiB")]
     pub(crate) size: usize,
     /// Take the payload from this file, --size bytes at a time and round again; of a large file
-    /// the first 64 MiB are used. Without it the payload is pseudo-random.
+    /// 4096 pieces at most, spread over it, and 64 MiB. Without it the payload is pseudo-random.
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
     /// Whose time the device keeps.
     #[arg(long, value_enum, default_value_t = ClockName::Real)]
     pub(crate) clock: ClockName,
     /// Threads that run jobs, each with its share of them.
-    #[arg(long, value_parser = parse_count, default_value = "1", value_name = "N")]
+    #[arg(long, value_parser = parse_threads, default_value = "1", value_name = "N")]
     pub(crate) threads: usize,
     /// Whose jobs are measured.
     #[arg(long, value_enum, default_value_t = RuntimeName::Ours)]
     pub(crate) runtime: RuntimeName,
-    /// How the results are printed.
+    /// How the results are printed. If the run fails midway, the rows so far are, and JSON then has
+    /// a field "error".
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
 }
@@ -127,7 +132,7 @@ pub(crate) struct DigestArgs {
     #[arg(long, value_enum, default_value_t = DigestName::Sha256)]
     pub(crate) op: DigestName,
     /// Files in flight; fewer when they are large, so that they take at most 256 MiB.
-    #[arg(long, value_parser = parse_count, default_value = "64", value_name = "N")]
+    #[arg(long, value_parser = parse_jobs, default_value = "64", value_name = "N")]
     pub(crate) jobs: usize,
     /// How the jobs' thread is told that an operation is done.
     #[arg(long, value_enum, default_value_t = NotifyName::Callback)]
@@ -142,7 +147,7 @@ pub(crate) struct EncryptArgs {
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// The cipher: aes-128-ctr, aes-256-ctr, aes-128-cbc or aes-256-cbc.
-    #[arg(long, value_parser = parse_op, value_name = "CIPHER")]
+    #[arg(long, value_parser = parse_cipher, value_name = "CIPHER")]
     pub(crate) op: OpKind,
     /// The key in hex. Other users of this machine can see it in the list of processes: prefer
     /// --key-file.
@@ -166,8 +171,8 @@ pub(crate) struct EncryptArgs {
     /// Decrypt instead.
     #[arg(long)]
     pub(crate) decrypt: bool,
-    /// Pieces in flight, of 256 KiB each.
-    #[arg(long, value_parser = parse_count, default_value = "64", value_name = "N")]
+    /// Pieces in flight, of 256 KiB each; at most 1024 are.
+    #[arg(long, value_parser = parse_jobs, default_value = "64", value_name = "N")]
     pub(crate) jobs: usize,
     /// How the jobs' thread is told that an operation is done.
     #[arg(long, value_enum, default_value_t = NotifyName::Callback)]

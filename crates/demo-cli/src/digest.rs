@@ -15,8 +15,8 @@ use offload::{MAX_DATA_BYTES, OffloadClient, OffloadError, Op, Request, Response
 use zeroize::Zeroizing;
 
 use crate::cli::{DigestArgs, DigestName, NotifyName};
-use crate::engine::EngineOptions;
-use crate::error::{Error, InputError, RunError};
+use crate::engine::{EngineOptions, TURN, next_finished};
+use crate::error::{Error, InputError, RunError, as_typed};
 use crate::out::{Out, say};
 use crate::system;
 
@@ -36,12 +36,13 @@ pub(crate) fn run(args: DigestArgs, out: &mut Out) -> Result<ExitCode, Error> {
     };
     let jobs = args.jobs.min(files.len());
     if args.notify == NotifyName::Fd {
-        system::make_room_for_fds(jobs).map_err(|(need, limit)| InputError::TooFewFds {
+        system::make_room_for_fds(jobs, 1).map_err(|(need, limit)| InputError::TooFewFds {
             jobs,
             need,
             limit,
         })?;
     }
+    options.warn_of_wrong_results();
     let engine = options.open()?;
     let mut run = Run {
         set: JobSet::new(jobs, args.notify.wake_by()).map_err(RunError::WakeSource)?,
@@ -130,7 +131,7 @@ impl Run<'_> {
         let started = started.map_err(|e| RunError::Start {
             started: self.set.in_flight(),
             wanted: self.files.len(),
-            reason: e.to_string(),
+            reason: as_typed(&e.to_string()),
         })?;
         if let Some(answer) = started {
             self.sizes.remove(&index);
@@ -142,11 +143,11 @@ impl Run<'_> {
 
     fn turn(&mut self, out: &mut Out) -> Result<(), RunError> {
         let (lines, sizes, files) = (&self.lines, &mut self.sizes, self.files);
-        self.set.turn(None, |index, answer| {
+        if let Some((index, answer)) = next_finished(&mut self.set, &self.client, TURN)? {
             sizes.remove(&index);
             let path = &files[index as usize];
             lines.borrow_mut().take(index, path, answer);
-        })?;
+        }
         lines.borrow_mut().print(out)
     }
 }
@@ -162,7 +163,7 @@ impl Lines {
                 }
                 None => "the engine answered without a digest".to_owned(),
             },
-            Err(error) => error.to_string(),
+            Err(error) => as_typed(&error.to_string()),
         };
         self.fail(index, path, &reason);
     }
@@ -192,12 +193,18 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     } else {
         File::open(path).and_then(|file| {
             let size = file.metadata().map_or(0, |m| m.len());
+            if size > MAX_DATA_BYTES as u64 {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
             read_from(file, size)
         })
     };
     match result {
         Ok(data) if data.len() > MAX_DATA_BYTES => Err(RunError::TooLargeToHash.to_string()),
         Ok(data) => Ok(data),
+        Err(e) if e.kind() == io::ErrorKind::FileTooLarge => {
+            Err(RunError::TooLargeToHash.to_string())
+        }
         Err(e) if e.kind() == io::ErrorKind::IsADirectory => {
             Err("is a directory; give files".to_owned())
         }

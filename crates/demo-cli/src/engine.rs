@@ -4,15 +4,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_core::WakeBy;
-use offload::{Counters, Engine, OffloadClient};
+use async_core::{JobSet, JobSetError, WakeBy};
+use offload::{Counters, Drive, Engine, OffloadClient};
 use sim_engine::{DeviceConfig, SimDevice, SoftwareEngine, presets};
 
 use crate::cli::{EngineArgs, EngineName, NotifyName};
 use crate::error::InputError;
+use crate::out::say;
+use crate::system;
 
 /// The device that is simulated unless another is asked for.
 const DEFAULT_DEVICE: &str = "ideal";
+
+/// The most bytes of a device file.
+const DEVICE_FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// How long [`next_finished`] waits at most where its caller has nothing else to look at.
+pub(crate) const TURN: Duration = Duration::from_millis(250);
 
 /// An engine that can be opened, checked.
 #[derive(Clone, Debug)]
@@ -65,6 +73,19 @@ impl EngineOptions {
         }
     }
 
+    /// Says on standard error that results will be wrong, where the device is made to err and
+    /// nobody compares them.
+    pub(crate) fn warn_of_wrong_results(&self) {
+        if let Some(device) = self.device()
+            && device.faults.wrong > 0.0
+        {
+            let _ = say(format_args!(
+                "warning: the device {} gives wrong results (faults.wrong is {}), and they are not checked here; do not use the output",
+                device.name, device.faults.wrong
+            ));
+        }
+    }
+
     /// Opens the engine, with fresh counts.
     pub(crate) fn open(&self) -> Result<OpenEngine, InputError> {
         let (engine, device): (Arc<dyn Engine>, _) = match &self.kind {
@@ -98,11 +119,17 @@ pub(crate) struct OpenEngine {
 }
 
 impl OpenEngine {
-    /// Finishes what is in flight and ends the engine's threads. Returns its final counts, and the
-    /// share of the modelled engines' time that was used, where they are bounded.
+    /// Ends the engine's threads, when no job is left. Returns its final counts, and the share of
+    /// the modelled engines' time that was used, where they are bounded.
+    ///
+    /// What is in flight now was given up by whoever waited for it, and fails: a device that takes
+    /// an hour over it does not hold up the exit.
     pub(crate) fn close(self) -> (Counters, Option<f64>) {
         match &self.device {
             Some(device) => {
+                if device.counters().in_flight > 0 {
+                    device.kill();
+                }
                 let stats = device.shutdown();
                 let bounded = device.config().engines > 0;
                 (stats.counters, bounded.then_some(stats.engine_utilisation))
@@ -110,6 +137,22 @@ impl OpenEngine {
             None => (self.engine.counters(), None),
         }
     }
+}
+
+/// Waits until one of the set's jobs has finished and takes its result, as
+/// [`JobSet::next_finished`] does; `None` after `patience`. An engine that has no threads of its
+/// own is polled first, and then there is no wait.
+pub(crate) fn next_finished<R: 'static>(
+    set: &mut JobSet<R>,
+    client: &OffloadClient,
+    patience: Duration,
+) -> Result<Option<(u64, R)>, JobSetError> {
+    let engine = client.engine();
+    if engine.drive() == Drive::Poll {
+        engine.poll(0);
+        return set.next_finished(Some(Duration::ZERO));
+    }
+    set.next_finished(Some(patience))
 }
 
 fn device_config(name: &str) -> Result<DeviceConfig, InputError> {
@@ -128,10 +171,7 @@ fn device_config(name: &str) -> Result<DeviceConfig, InputError> {
 
 /// Reads a device file.
 pub(crate) fn device_file(path: &Path) -> Result<DeviceConfig, InputError> {
-    let text = std::fs::read_to_string(path).map_err(|source| InputError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = system::read_text(path, "device", DEVICE_FILE_BYTES_MAX)?;
     DeviceConfig::from_toml(&text).map_err(|e| InputError::DeviceFile {
         path: path.to_owned(),
         message: e.to_string(),

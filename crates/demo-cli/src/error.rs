@@ -6,6 +6,16 @@ use std::process::ExitCode;
 
 use offload::{MAX_DATA_BYTES, OpKind};
 
+/// A library's sentence with the names of its settings replaced by what can be typed here.
+pub(crate) fn as_typed(sentence: &str) -> String {
+    sentence
+        .replace("max_jobs or stack_bytes", "--jobs")
+        .replace(
+            "or run without a time-out",
+            "or raise the limit on them (ulimit -u)",
+        )
+}
+
 /// Why a command ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -49,6 +59,14 @@ pub(crate) enum InputError {
     TooFewFds { jobs: usize, need: u64, limit: u64 },
     #[error("cannot read {}: {source}; give a file that can be read", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    #[error("{} has more than {most} bytes, too large for a {what} file; give another", path.display())]
+    TooLargeFile {
+        path: PathBuf,
+        what: &'static str,
+        most: u64,
+    },
+    #[error("{} is not text, as a {what} file is; give another", path.display())]
+    NotText { path: PathBuf, what: &'static str },
     #[error("{} is empty; give a file with at least one byte of payload", path.display())]
     EmptyInput { path: PathBuf },
     #[error(

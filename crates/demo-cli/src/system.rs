@@ -1,19 +1,29 @@
-//! What this machine has and what this process uses: memory, open files, processor time.
+//! What this machine has and what this process uses: memory, files, processor time.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
+use zeroize::Zeroizing;
+
+use crate::error::InputError;
 
 /// Descriptors that a run needs beside those of its jobs: standard streams, epoll, the terminal,
 /// the payload, and some to spare.
 const FD_HEADROOM: u64 = 32;
 
-/// Makes room for `jobs` descriptors: raises the soft limit to the hard one if it must. Otherwise
+/// Descriptors of each thread that runs jobs: an epoll and an eventfd.
+const FDS_PER_THREAD: usize = 2;
+
+/// Makes room for the descriptors of `jobs`, one each, and of `threads`: raises the soft limit to the hard one if it must. Otherwise
 /// says how many are needed and what the hard limit is.
-pub(crate) fn make_room_for_fds(jobs: usize) -> Result<(), (u64, u64)> {
+pub(crate) fn make_room_for_fds(jobs: usize, threads: usize) -> Result<(), (u64, u64)> {
     let open = open_fds().unwrap_or(0) as u64;
-    let need = jobs as u64 + open + FD_HEADROOM;
+    let ours = threads.saturating_mul(FDS_PER_THREAD).saturating_add(jobs) as u64;
+    let need = ours.saturating_add(open).saturating_add(FD_HEADROOM);
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|soft| need <= soft) {
         return Ok(());
@@ -36,6 +46,32 @@ pub(crate) fn open_fds() -> Option<usize> {
     std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count)
 }
 
+/// Reads the text of a `what` file of at most `most` bytes. It is wiped when it is dropped: it may
+/// hold a key.
+pub(crate) fn read_text(
+    path: &Path,
+    what: &'static str,
+    most: u64,
+) -> Result<Zeroizing<String>, InputError> {
+    // Never grows: no copy is left behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most as usize + 64));
+    File::open(path)
+        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
+        .map_err(|source| InputError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+    let path = || path.to_owned();
+    if bytes.len() as u64 > most {
+        let path = path();
+        return Err(InputError::TooLargeFile { path, what, most });
+    }
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(InputError::NotText { path: path(), what }),
+    }
+}
+
 /// This machine's memory in bytes, where that can be told.
 pub(crate) fn memory_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
@@ -50,28 +86,37 @@ pub(crate) fn cpus() -> usize {
 }
 
 /// Processor time of the whole process so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct CpuTime {
+    total: Duration,
+    /// By another clock of the kernel's, that of its ticks.
+    system: Duration,
+}
+
+/// Processor time between two moments.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CpuSpent {
     pub(crate) user: Duration,
     pub(crate) system: Duration,
 }
 
 impl CpuTime {
-    /// The sum is exact to the nanosecond, the share of the system to the kernel's tick (10 ms).
     pub(crate) fn now() -> CpuTime {
         let total = clock_gettime(ClockId::ProcessCPUTime);
-        let total = Duration::try_from(total).unwrap_or_default();
-        let system = system_time().unwrap_or_default().min(total);
         CpuTime {
-            user: total - system,
-            system,
+            total: Duration::try_from(total).unwrap_or_default(),
+            system: system_time().unwrap_or_default(),
         }
     }
 
-    pub(crate) fn since(self, earlier: CpuTime) -> CpuTime {
-        CpuTime {
-            user: self.user.saturating_sub(earlier.user),
-            system: self.system.saturating_sub(earlier.system),
+    /// User and system add up to the nanosecond; where one ends and the other begins is known to
+    /// the kernel's tick (10 ms).
+    pub(crate) fn since(self, earlier: CpuTime) -> CpuSpent {
+        let total = self.total.saturating_sub(earlier.total);
+        let system = self.system.saturating_sub(earlier.system).min(total);
+        CpuSpent {
+            user: total - system,
+            system,
         }
     }
 }
@@ -101,8 +146,25 @@ mod tests {
     }
 
     #[test]
+    fn user_and_system_add_up() {
+        let ms = Duration::from_millis;
+        let at = |total, system| CpuTime {
+            total: ms(total),
+            system: ms(system),
+        };
+        for (later, user, system) in [(at(25, 20), 5, 10), (at(25, 10), 15, 0), (at(12, 20), 0, 2)]
+        {
+            let spent = later.since(at(10, 10));
+            assert_eq!((spent.user, spent.system), (ms(user), ms(system)));
+        }
+    }
+
+    #[test]
     fn no_limit_holds_a_billion_fds() {
-        if let Err((need, limit)) = make_room_for_fds(2_000_000_000) {
+        if let Err((need, limit)) = make_room_for_fds(2_000_000_000, 1) {
+            assert!(need > limit);
+        }
+        if let Err((need, limit)) = make_room_for_fds(usize::MAX, usize::MAX) {
             assert!(need > limit);
         }
     }

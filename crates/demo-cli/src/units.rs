@@ -4,6 +4,13 @@ use std::time::Duration;
 
 use offload::{MAX_DATA_BYTES, OpKind};
 
+/// The most jobs in flight.
+const JOBS_MAX: usize = 1_000_000;
+/// The most threads that run jobs.
+const THREADS_MAX: usize = 1024;
+/// The shortest time-out.
+const TIMEOUT_MIN: Duration = Duration::from_millis(10);
+
 /// Parses a size: `64`, `4k`, `1KiB`, `1MiB`. Binary units; 1 byte to 1 GiB.
 pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
     const EXPECTED: &str = "give 1 byte to 1GiB, as in 64, 4k, 1KiB or 1MiB";
@@ -57,6 +64,36 @@ pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if count >= 1 => Ok(count),
         _ => Err("give a whole number of at least 1".to_owned()),
+    }
+}
+
+/// Parses a number of jobs: 1 to a million.
+pub(crate) fn parse_jobs(text: &str) -> Result<usize, String> {
+    parse_within(text, JOBS_MAX)
+}
+
+/// Parses a number of threads: 1 to 1024.
+pub(crate) fn parse_threads(text: &str) -> Result<usize, String> {
+    parse_within(text, THREADS_MAX)
+}
+
+fn parse_within(text: &str, most: usize) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if (1..=most).contains(&count) => Ok(count),
+        _ => Err(format!(
+            "give a whole number of at least 1 and at most {most}"
+        )),
+    }
+}
+
+/// Parses a time-out: a duration that the clients' watchdog can tell.
+pub(crate) fn parse_timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        timeout if timeout >= TIMEOUT_MIN => Ok(timeout),
+        _ => Err(format!(
+            "time-outs are told apart to {}; give at least that",
+            show_duration(TIMEOUT_MIN)
+        )),
     }
 }
 
@@ -179,5 +216,11 @@ mod tests {
         assert!(parse_count("0").is_err());
         assert!(parse_count("-3").is_err());
         assert_eq!(parse_count("5000"), Ok(5000));
+        assert_eq!(parse_jobs("1000000"), Ok(JOBS_MAX));
+        assert!(parse_jobs("1000001").is_err());
+        assert_eq!(parse_threads("1024"), Ok(THREADS_MAX));
+        assert!(parse_threads("1025").is_err());
+        assert_eq!(parse_timeout("10ms"), Ok(TIMEOUT_MIN));
+        assert!(parse_timeout("9.9ms").is_err());
     }
 }

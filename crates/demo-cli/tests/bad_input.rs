@@ -40,6 +40,18 @@ fn bad_arguments() {
         ),
         (&["bench", "--input", "/dev/null"], "is empty"),
         (&["bench", "--input", "/"], "cannot read /"),
+        (&["bench", "--jobs", "1000001"], "at most 1000000"),
+        (&["bench", "--threads", "1025"], "at most 1024"),
+        (&["bench", "--timeout", "9ms"], "give at least that"),
+        (
+            &["bench", "--device", "/dev/zero"],
+            "too large for a device file",
+        ),
+        (&["devices", "--check", "/proc/self/exe"], "device file"),
+        (
+            &["encrypt", "-", "--op", "md5", "--key", "00", "--iv", "00"],
+            "the ciphers are aes-128-ctr",
+        ),
         (&["devices", "--show", "abacus"], "the presets are ideal"),
         (&["devices", "--check", "/nonexistent/file"], "cannot read"),
         (&["man", "woman"], "the commands are bench"),

@@ -367,3 +367,40 @@ fn the_verdict_tells_a_busy_device_from_an_idle_one() {
     assert!(idle.starts_with("too few jobs in flight: "), "{idle}");
     assert!(idle.ends_with("10 jobs would do"), "{idle}");
 }
+
+#[test]
+fn a_time_out_bounds_a_row() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("slow.toml");
+    let device = "name = 'slow'\nengines = 1\n[service_default]\nfixed_ns = 60_000_000_000\n";
+    std::fs::write(&path, device).expect("written");
+    let device = [
+        "bench",
+        "--device",
+        common::text(&path),
+        "--timeout",
+        "20ms",
+    ];
+    let start = std::time::Instant::now();
+    let more = ["--jobs", "4", "--total", "4", "--notify", "callback"];
+    let output = run(&[&device[..], &more].concat());
+    assert!(start.elapsed() < std::time::Duration::from_secs(20));
+    let text = stderr(&output);
+    assert!(text.contains("no answer within 20 ms"), "{text}");
+    assert!(!text.contains("broken invariant"), "{text}");
+}
+
+#[test]
+fn a_run_that_fails_midway_says_so_in_the_report() {
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 15; exec \"$@\"", "sh"])
+        .arg(env!("CARGO_BIN_EXE_demo-cli"))
+        .args(["bench", "--threads", "30", "--jobs", "60", "--total", "100"])
+        .args(["--notify", "shared-fd", "--format", "json"])
+        .output()
+        .expect("sh runs");
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report all the same");
+    let error = report["error"].as_str().expect("an error");
+    assert!(error.contains("wake source"), "{error}");
+}

@@ -106,6 +106,56 @@ fn standard_input() {
     }
 }
 
+/// The output of `digest` on this device, of the file `file`.
+fn digest_on(directory: &Path, device: &str, more: &[&str]) -> Output {
+    std::fs::write(directory.join("device.toml"), device).expect("written");
+    std::fs::write(directory.join("file"), b"abc").expect("written");
+    let args = [&["digest", "--device", "device.toml"], more].concat();
+    let ours = env!("CARGO_BIN_EXE_demo-cli");
+    run_in(directory, ours, &args, &["file".to_owned()])
+}
+
+#[test]
+fn a_device_without_threads_is_polled() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let device = "name = 'polled'\ncompletions = 'poll'\n";
+    for notify in ["fd", "shared-fd", "callback", "poll"] {
+        let output = digest_on(directory.path(), device, &["--notify", notify]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(stdout(&output).starts_with("ba7816bf"), "{notify}");
+    }
+}
+
+#[test]
+fn a_time_out_bounds_the_program() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let device = "name = 'slow'\nengines = 1\n[service_default]\nfixed_ns = 3_000_000_000\n";
+    let start = std::time::Instant::now();
+    let output = digest_on(directory.path(), device, &["--timeout", "20ms"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(start.elapsed() < std::time::Duration::from_secs(2));
+}
+
+#[test]
+fn wrong_results_are_warned_of() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let device = "name = 'liar'\n[faults]\nwrong = 1.0\n";
+    let output = digest_on(directory.path(), device, &[]);
+    let said = common::complains(&output, 0, &["digest"]);
+    assert!(said.contains("warning: the device liar"), "{said}");
+}
+
+#[test]
+fn a_file_that_is_too_large_is_not_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = std::fs::File::create(directory.path().join("huge")).expect("made");
+    file.set_len(1 << 40).expect("a sparse file");
+    let ours = env!("CARGO_BIN_EXE_demo-cli");
+    let output = run_in(directory.path(), ours, &["digest"], &["huge".to_owned()]);
+    let said = common::complains(&output, 1, &["digest"]);
+    assert!(said.contains("huge: is larger than 1024 MiB"), "{said}");
+}
+
 #[test]
 fn a_device_error_is_said_and_fallback_mends_it() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -267,3 +267,16 @@ fn the_result_has_the_mode_of_a_new_file_and_no_special_bits() {
     run_ok(&args);
     assert_eq!(mode(&out), 0o750);
 }
+
+#[test]
+fn a_device_without_threads_is_polled() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let (plain, device) = (path("plain"), path("polled.toml"));
+    std::fs::write(&plain, noise(2 * PIECE + 5, 9)).expect("written");
+    std::fs::write(&device, "name = 'polled'\ncompletions = 'poll'\n").expect("written");
+    let args = ["encrypt", text(&plain), "--op", "aes-128-ctr", "--iv", IV];
+    let args = [&args[..], &["--key", KEY_128]].concat();
+    let polled = run_ok(&[&args[..], &["--device", text(&device)]].concat());
+    assert!(polled.stdout == run_ok(&args).stdout);
+}

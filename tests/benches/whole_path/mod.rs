@@ -25,7 +25,7 @@ pub(crate) fn run(peer: &Libcrypto, table: &mut Table) {
         ("shared-fd", WakeBy::SharedFd),
         ("fd", WakeBy::Fd),
     ];
-    for (op, bytes, operations) in [(Op::Nop, 64, 100_000), (Op::Sha256, 1024, 50_000)] {
+    for (op, bytes, operations) in [(Op::Nop, 64, 30_000), (Op::Sha256, 1024, 20_000)] {
         for jobs in [1000, 64] {
             for (mode, wake) in modes {
                 let name = format!("{} {bytes} B, {jobs} in flight, {mode}", op.kind());

@@ -29,17 +29,31 @@ pub(crate) fn run(args: BenchArgs, out: &mut Out) -> Result<ExitCode, Error> {
     announce(&options, &report, out)?;
 
     let mut results = Vec::new();
+    let mut failed = None;
     for &notify in &options.notify {
-        let result = row::run(&options, notify, &payload)?;
-        report.rows.push(result.row.clone());
-        results.push(result);
+        match row::run(&options, notify, &payload) {
+            Ok(result) => {
+                report.rows.push(result.row.clone());
+                results.push(result);
+            }
+            Err(Error::Run(error)) => {
+                report.error = Some(error.to_string());
+                failed = Some(error);
+                break;
+            }
+            Err(error) => return Err(error),
+        }
     }
     match options.format {
         Format::Table => report::table::write(&report, out)?,
         Format::Json => report::json::write(&report, out)?,
         Format::Csv => report::csv::write(&report, out)?,
     }
-    conclude(&options, &results, out)
+    let code = conclude(&options, &results, out)?;
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(code),
+    }
 }
 
 /// Reads or makes the payload.

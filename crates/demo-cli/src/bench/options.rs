@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use offload::OpKind;
 
+use super::payload;
 use crate::cli::{BenchArgs, Format, NotifyArg, NotifyName};
 use crate::engine::EngineOptions;
 use crate::error::InputError;
@@ -43,7 +44,8 @@ impl BenchOptions {
         if threads > jobs {
             return Err(InputError::MoreThreadsThanJobs { threads, jobs });
         }
-        check_memory(jobs, size, system::memory_bytes())?;
+        let payload = payload::bytes_max(size, args.input.is_some());
+        check_memory(jobs, size, payload, system::memory_bytes())?;
         let engine = EngineOptions::new(&args.engine)?;
         let mut notes = Vec::new();
         let notify = match args.notify {
@@ -69,14 +71,14 @@ impl BenchOptions {
             notes: Vec::new(),
         };
         if options.notify.contains(&NotifyName::Fd)
-            && let Err((need, limit)) = system::make_room_for_fds(jobs)
+            && let Err((need, limit)) = system::make_room_for_fds(jobs, threads)
         {
             if options.notify.len() == 1 {
                 return Err(InputError::TooFewFds { jobs, need, limit });
             }
             options.notify.retain(|&n| n != NotifyName::Fd);
             notes.push(format!(
-                "no row for --notify fd: {jobs} jobs need {need} open files, and the hard limit (ulimit -Hn) is {limit}"
+                "no row for --notify fd: {jobs} jobs on {threads} threads need {need} open files, and the hard limit (ulimit -Hn) is {limit}"
             ));
         }
         options.notes = notes;
@@ -84,8 +86,15 @@ impl BenchOptions {
     }
 }
 
-fn check_memory(jobs: usize, size: usize, memory: Option<u64>) -> Result<(), InputError> {
-    let need = (jobs as u64).saturating_mul(size as u64 + JOB_BYTES);
+fn check_memory(
+    jobs: usize,
+    size: usize,
+    payload: u64,
+    memory: Option<u64>,
+) -> Result<(), InputError> {
+    let need = (jobs as u64)
+        .saturating_mul(size as u64 + JOB_BYTES)
+        .saturating_add(payload);
     match memory {
         Some(have) if need > have / 2 => Err(InputError::TooMuchMemory {
             jobs,
@@ -104,9 +113,10 @@ mod tests {
     #[test]
     fn half_the_memory_is_the_bound() {
         let have = Some(2 * (1024 + JOB_BYTES) * 100);
-        assert!(check_memory(100, 1024, have).is_ok());
-        assert!(check_memory(101, 1024, have).is_err());
-        assert!(check_memory(usize::MAX, usize::MAX >> 20, have).is_err());
-        assert!(check_memory(1_000_000, 1024, None).is_ok());
+        assert!(check_memory(100, 1024, 0, have).is_ok());
+        assert!(check_memory(100, 1024, 1, have).is_err());
+        assert!(check_memory(101, 1024, 0, have).is_err());
+        assert!(check_memory(usize::MAX, usize::MAX >> 20, u64::MAX, have).is_err());
+        assert!(check_memory(1_000_000, 1024, 0, None).is_ok());
     }
 }

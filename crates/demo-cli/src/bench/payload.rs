@@ -1,7 +1,7 @@
 //! What the operations work on, and what must come out.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use offload::{AesKey, Buffer, Failure, Op, OpKind, Output, Padding, Request, Response};
@@ -12,8 +12,10 @@ use zeroize::Zeroizing;
 
 use crate::error::InputError;
 
-/// The most bytes of a file that are used.
+/// The most bytes of a file that are used, unless one operation takes more.
 const INPUT_BYTES_MAX: usize = 64 << 20;
+/// The most pieces of a file that are used.
+const FILE_INPUTS_MAX: usize = 4096;
 /// The most bytes of pseudo-random payload, unless one operation takes more.
 const RANDOM_BYTES_MAX: usize = 16 << 20;
 /// The most different pseudo-random payloads.
@@ -39,7 +41,7 @@ struct Case {
 impl Payload {
     /// Pseudo-random bytes, the same for the same seed.
     pub(crate) fn random(kind: OpKind, size: usize, seed: u64) -> Result<Payload, Failure> {
-        let count = (RANDOM_BYTES_MAX / size).clamp(1, RANDOM_INPUTS_MAX);
+        let count = random_inputs(size);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let inputs = (0..count).map(|_| {
             let mut input = vec![0; size];
@@ -101,26 +103,70 @@ impl Payload {
     }
 }
 
-/// The bytes of a file, `size` at a time and round again at the end.
+/// How many pseudo-random inputs of `size` bytes are made.
+fn random_inputs(size: usize) -> usize {
+    (RANDOM_BYTES_MAX / size).clamp(1, RANDOM_INPUTS_MAX)
+}
+
+/// How many pieces of `size` bytes of a file are used at most.
+fn file_inputs_max(size: usize) -> usize {
+    (INPUT_BYTES_MAX / size).clamp(1, FILE_INPUTS_MAX)
+}
+
+/// The memory that a payload takes at most: the inputs, and what comes back.
+pub(crate) fn bytes_max(size: usize, from_file: bool) -> u64 {
+    let count = if from_file {
+        file_inputs_max(size)
+    } else {
+        random_inputs(size)
+    };
+    2 * count as u64 * (size + PADDING_BYTES) as u64
+}
+
+/// Pieces of a file of `size` bytes each, spread over it where there are more than are used. What
+/// is missing of the last is filled from the first. No more is read than is used.
 pub(crate) fn file_inputs(path: &Path, size: usize) -> Result<Vec<Vec<u8>>, InputError> {
-    let mut bytes = Vec::new();
-    let most = INPUT_BYTES_MAX.max(size);
-    File::open(path)
-        .and_then(|file| file.take(most as u64).read_to_end(&mut bytes))
-        .map_err(|source| InputError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-    let len = bytes.len();
-    if len == 0 {
+    let inputs = File::open(path).and_then(|file| read_inputs(file, size));
+    let inputs = inputs.map_err(|source| InputError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    if inputs.is_empty() {
         let path = path.to_owned();
         return Err(InputError::EmptyInput { path });
     }
-    let whole = len.div_ceil(size) * size;
-    while bytes.len() < whole {
-        bytes.extend_from_within(..len.min(whole - bytes.len()));
+    Ok(inputs)
+}
+
+fn read_inputs(mut file: File, size: usize) -> io::Result<Vec<Vec<u8>>> {
+    let most = file_inputs_max(size);
+    // 0 for a pipe or a device: the first pieces of that are used.
+    let whole = file.metadata()?.len() / size as u64;
+    let spread = whole > most as u64;
+    let mut inputs: Vec<Vec<u8>> = Vec::new();
+    while inputs.len() < most {
+        if spread {
+            // Below the file's length, as the product over `most` is.
+            let piece = u128::from(whole) * inputs.len() as u128 / most as u128;
+            file.seek(SeekFrom::Start(piece as u64 * size as u64))?;
+        }
+        let mut input = Vec::new();
+        (&mut file).take(size as u64).read_to_end(&mut input)?;
+        let len = input.len();
+        if len == 0 {
+            break;
+        }
+        if len < size {
+            // From the file's first byte on, and round again.
+            let start = inputs.first().map_or_else(|| input.clone(), Vec::clone);
+            input.extend(start.iter().cycle().take(size - len));
+        }
+        inputs.push(input);
+        if len < size {
+            break;
+        }
     }
-    Ok(bytes.chunks_exact(size).map(<[u8]>::to_vec).collect())
+    Ok(inputs)
 }
 
 /// The operation with keys and the like from the seed; sealing for GCM, encryption for CBC.
@@ -198,6 +244,26 @@ mod tests {
             let request = payload.request(1, 1, response.data);
             assert_eq!(request.data.as_ptr(), at, "{kind}");
         }
+    }
+
+    #[test]
+    fn pieces_of_a_file_are_bounded_and_spread() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("file");
+        let pieces = 3 * FILE_INPUTS_MAX as u64;
+        let bytes: Vec<u8> = (0..pieces).flat_map(u64::to_be_bytes).collect();
+        std::fs::write(&path, &bytes).expect("written");
+        let inputs = file_inputs(&path, 8).expect("read");
+        assert_eq!(inputs.len(), FILE_INPUTS_MAX);
+        assert_eq!(inputs[1], 3_u64.to_be_bytes());
+        assert_eq!(inputs[4095], (3 * 4095_u64).to_be_bytes());
+
+        std::fs::write(&path, b"abcdefgh").expect("written");
+        let inputs = file_inputs(&path, 3).expect("read");
+        assert_eq!(inputs, [b"abc", b"def", b"gha"]);
+        assert_eq!(file_inputs(&path, 10).expect("read"), [b"abcdefghab"]);
+        let endless = file_inputs(Path::new("/dev/zero"), 1 << 20).expect("read");
+        assert_eq!(endless.len(), 64);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::worker::{self, End, Tally, Work};
 use crate::cli::NotifyName;
 use crate::error::{Error, RunError};
 use crate::report::{InFlight, Latency, Row};
-use crate::system::{self, CpuTime};
+use crate::system::{self, CpuSpent, CpuTime};
 
 /// How long descriptors may stay open behind a row.
 const FDS_SETTLE: Duration = Duration::from_secs(2);
@@ -155,8 +155,11 @@ impl Account<'_> {
         let mut problems = Vec::new();
         if let Some(id) = tally.first_wrong {
             problems.push(format!(
-                "not verified: {} of {} responses are wrong, the first that of operation {id} with --seed {}; do not use this engine",
-                tally.wrong, tally.completed, self.seed
+                "not verified: {} of {} responses are wrong, the first that of {} with --seed {}; do not use this engine",
+                tally.wrong,
+                tally.completed,
+                worker::name_of(id),
+                self.seed
             ));
         }
         if tally.completed == 0 {
@@ -194,7 +197,7 @@ impl Account<'_> {
 
 struct Timing {
     wall: Duration,
-    cpu: CpuTime,
+    cpu: CpuSpent,
     utilisation: Option<f64>,
 }
 
@@ -300,10 +303,10 @@ mod tests {
 
         let (mut tally, counters) = clean();
         tally.wrong = 2;
-        tally.first_wrong = Some(77);
+        tally.first_wrong = Some(2 << 40 | 77);
         let problem = &problems(&tally, counters, None)[0];
         assert!(
-            problem.contains("2 of 5") && problem.contains("operation 77"),
+            problem.contains("2 of 5") && problem.contains("operation 77 of thread 2"),
             "{problem}"
         );
 

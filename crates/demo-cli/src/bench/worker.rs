@@ -8,16 +8,15 @@ use std::time::{Duration, Instant};
 
 use async_core::{JobSet, SetStats, WakeBy};
 use hdrhistogram::Histogram;
-use offload::{Buffer, Drive, FailureKind, OffloadClient, OffloadError, Request, Response};
+use offload::{Buffer, FailureKind, OffloadClient, OffloadError, Request, Response};
 
 use super::payload::Payload;
-use crate::error::RunError;
+use crate::engine::{TURN, next_finished};
+use crate::error::{RunError, as_typed};
 
 /// Operation ids are the thread's number above these bits and the operation's below, so that the
 /// same seed meets the same faults however the threads are scheduled.
 const ID_BITS: u32 = 40;
-/// How long a turn waits at most before it looks whether anything moves at all.
-const TURN: Duration = Duration::from_millis(250);
 /// Operations between two looks at the clock and updates of the shared count.
 const PROGRESS: u64 = 256;
 /// Latencies are told apart to this many significant digits.
@@ -50,7 +49,7 @@ pub(crate) struct Tally {
     pub(crate) cancelled: u64,
     /// Responses that were not what software computes.
     pub(crate) wrong: u64,
-    /// The id of the first of them.
+    /// The lowest id of one of them: the same for the same seed.
     pub(crate) first_wrong: Option<u64>,
     /// What the first failed operation said.
     pub(crate) first_failure: Option<String>,
@@ -82,7 +81,7 @@ impl Tally {
         self.failed += other.failed;
         self.cancelled += other.cancelled;
         self.wrong += other.wrong;
-        self.first_wrong = self.first_wrong.or(other.first_wrong);
+        self.first_wrong = lower(self.first_wrong, other.first_wrong);
         self.first_failure = self.first_failure.take().or(other.first_failure);
         self.latency_sum += other.latency_sum;
         // Invariant: both grow as they must, so nothing is out of range.
@@ -163,8 +162,6 @@ struct Thread<'a> {
 
 impl Thread<'_> {
     fn run(&mut self) -> Result<(), RunError> {
-        let polled = self.work.client.engine().drive() == Drive::Poll;
-        let turn = if polled { Duration::ZERO } else { TURN };
         // The last place to be free is the next to be used: its buffer is in the cache.
         let mut free: Vec<usize> = (0..self.work.jobs).rev().collect();
         let mut last_progress = Instant::now();
@@ -180,10 +177,7 @@ impl Thread<'_> {
                 self.show_progress();
                 return Ok(());
             }
-            if polled {
-                self.work.client.engine().poll(0);
-            }
-            match self.set.next_finished(Some(turn))? {
+            match next_finished(&mut self.set, &self.work.client, TURN)? {
                 None if self.pending == 0 => self.check_stuck(last_progress)?,
                 None => {
                     last_progress = Instant::now();
@@ -237,7 +231,7 @@ impl Thread<'_> {
             RunError::Start {
                 started,
                 wanted: self.work.jobs,
-                reason: e.to_string(),
+                reason: as_typed(&e.to_string()),
             }
         })?;
         self.next += 1;
@@ -267,7 +261,7 @@ impl Thread<'_> {
                 if !self.work.payload.is_right(at.n, &response) {
                     self.tally.wrong += 1;
                     let id = self.work.thread << ID_BITS | at.n;
-                    self.tally.first_wrong.get_or_insert(id);
+                    self.tally.first_wrong = lower(self.tally.first_wrong, Some(id));
                 }
                 at.buffer = Some(response.data);
                 return;
@@ -305,12 +299,23 @@ impl Thread<'_> {
     }
 }
 
+/// The lower of the two, where there are two.
+fn lower(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    a.into_iter().chain(b).min()
+}
+
+/// An operation's id in words.
+pub(crate) fn name_of(id: u64) -> String {
+    let n = id & ((1 << ID_BITS) - 1);
+    format!("operation {n} of thread {}", id >> ID_BITS)
+}
+
 fn describe(error: &OffloadError) -> String {
     match error {
         OffloadError::Failed(failure) => match &failure.kind {
             FailureKind::TimedOut { millis } => format!("no answer within {millis} ms"),
             kind => kind.to_string(),
         },
-        other => other.to_string(),
+        other => as_typed(&other.to_string()),
     }
 }

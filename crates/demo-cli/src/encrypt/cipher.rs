@@ -1,15 +1,36 @@
 //! The cipher: its key, its IV, and the counter of each piece.
 
-use std::fs;
 use std::path::Path;
 
 use offload::{AesKey, Op, OpKind, Padding};
 use zeroize::Zeroizing;
 
 use crate::error::InputError;
+use crate::system;
 
 /// The length of an IV, and of a cipher block.
 pub(crate) const BLOCK_BYTES: usize = 16;
+
+/// The most bytes of a key file.
+const KEY_FILE_BYTES_MAX: u64 = 4096;
+
+/// What a file can be encrypted with.
+const CIPHERS: [OpKind; 4] = [
+    OpKind::Aes128Ctr,
+    OpKind::Aes256Ctr,
+    OpKind::Aes128Cbc,
+    OpKind::Aes256Cbc,
+];
+
+/// Their names, for messages.
+fn names() -> String {
+    CIPHERS.map(OpKind::name).join(", ")
+}
+
+/// Parses a cipher's name. Another operation's is told apart later, in better words.
+pub(crate) fn parse_cipher(text: &str) -> Result<OpKind, String> {
+    OpKind::from_name(text).ok_or_else(|| format!("the ciphers are {}", names()))
+}
 
 /// A cipher with its key and IV.
 pub(crate) struct Cipher {
@@ -31,16 +52,8 @@ impl Cipher {
             OpKind::Aes128Ctr | OpKind::Aes128Cbc => 16,
             OpKind::Aes256Ctr | OpKind::Aes256Cbc => 32,
             op => {
-                let known = [
-                    OpKind::Aes128Ctr,
-                    OpKind::Aes256Ctr,
-                    OpKind::Aes128Cbc,
-                    OpKind::Aes256Cbc,
-                ];
-                return Err(InputError::NotACipher {
-                    op,
-                    ciphers: known.map(OpKind::name).join(", "),
-                });
+                let ciphers = names();
+                return Err(InputError::NotACipher { op, ciphers });
             }
         };
         let key = parse_hex("the key", kind, key.trim(), bytes)?;
@@ -95,12 +108,7 @@ fn counter_at(iv: [u8; BLOCK_BYTES], offset: u64) -> [u8; BLOCK_BYTES] {
 
 /// Reads the hex of a key from a file.
 pub(crate) fn key_from_file(path: &Path) -> Result<Zeroizing<String>, InputError> {
-    fs::read_to_string(path)
-        .map(Zeroizing::new)
-        .map_err(|source| InputError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })
+    system::read_text(path, "key", KEY_FILE_BYTES_MAX)
 }
 
 /// Exactly `bytes` bytes of hex. No message repeats what was given: it may be a key.

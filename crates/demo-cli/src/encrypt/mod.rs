@@ -14,16 +14,21 @@ use async_core::JobSet;
 use offload::{Buffer, MAX_DATA_BYTES, OffloadClient, OffloadError, Request, Response};
 use zeroize::Zeroizing;
 
+pub(crate) use self::cipher::parse_cipher;
 use self::cipher::{BLOCK_BYTES, Cipher};
 use self::target::Target;
 use crate::cli::{EncryptArgs, NotifyName};
-use crate::engine::EngineOptions;
-use crate::error::{Error, InputError, RunError};
+use crate::engine::{EngineOptions, TURN, next_finished};
+use crate::error::{Error, InputError, RunError, as_typed};
+use crate::out::say;
 use crate::system;
 
 /// A piece of a file that can be split; whole blocks.
 const PIECE_BYTES: usize = 256 << 10;
 const _: () = assert!(PIECE_BYTES.is_multiple_of(BLOCK_BYTES));
+
+/// The most pieces that are read ahead of what was written: 256 MiB.
+const PIECES_MAX: usize = (256 << 20) / PIECE_BYTES;
 
 /// Encrypts or decrypts a file.
 pub(crate) fn run(args: EncryptArgs) -> Result<ExitCode, Error> {
@@ -35,9 +40,9 @@ pub(crate) fn run(args: EncryptArgs) -> Result<ExitCode, Error> {
         (None, None) => Zeroizing::new(String::new()),
     };
     let cipher = Cipher::new(args.op, key, &args.iv, args.decrypt)?;
-    let jobs = args.jobs;
+    let jobs = args.jobs.min(PIECES_MAX);
     if args.notify == NotifyName::Fd {
-        system::make_room_for_fds(jobs).map_err(|(need, limit)| InputError::TooFewFds {
+        system::make_room_for_fds(jobs, 1).map_err(|(need, limit)| InputError::TooFewFds {
             jobs,
             need,
             limit,
@@ -45,6 +50,7 @@ pub(crate) fn run(args: EncryptArgs) -> Result<ExitCode, Error> {
     }
     let source = Source::open(&args.file)?;
     let target = Target::open(&args.out)?;
+    options.warn_of_wrong_results();
     let engine = options.open()?;
     let mut run = Run {
         set: JobSet::new(jobs, args.notify.wake_by()).map_err(RunError::WakeSource)?,
@@ -59,9 +65,15 @@ pub(crate) fn run(args: EncryptArgs) -> Result<ExitCode, Error> {
     };
     let result = run.all();
     let Run { target, set, .. } = run;
+    if let Err(error) = result {
+        // Before the engine is closed, which takes a moment.
+        let _ = say(&error);
+        drop(set);
+        engine.close();
+        return Ok(error.exit_code());
+    }
     drop(set);
     engine.close();
-    result?;
     target.finish()?;
     Ok(ExitCode::SUCCESS)
 }
@@ -131,7 +143,7 @@ impl Run {
         let started = started.map_err(|e| RunError::Start {
             started: self.set.in_flight(),
             wanted: self.set.in_flight() + 1,
-            reason: e.to_string(),
+            reason: as_typed(&e.to_string()),
         })?;
         if let Some(answer) = started {
             self.done.insert(piece, answer);
@@ -142,9 +154,9 @@ impl Run {
 
     fn turn(&mut self) -> Result<(), RunError> {
         let done = &mut self.done;
-        self.set.turn(None, |piece, answer| {
+        if let Some((piece, answer)) = next_finished(&mut self.set, &self.client, TURN)? {
             done.insert(piece, answer);
-        })?;
+        }
         self.write()
     }
 
@@ -153,7 +165,7 @@ impl Run {
         while let Some(answer) = self.done.remove(&self.next_written) {
             let response = answer.map_err(|e| RunError::Operation {
                 what: self.source.path.display().to_string(),
-                reason: e.to_string(),
+                reason: as_typed(&e.to_string()),
             })?;
             self.target.write(&response.data)?;
             self.spare.push(response.data);

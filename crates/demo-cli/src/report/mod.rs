@@ -22,6 +22,9 @@ pub(crate) struct Report {
     pub(crate) host: Host,
     pub(crate) options: Options,
     pub(crate) rows: Vec<Row>,
+    /// Why the run ended before its last row, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
 }
 
 /// The machine that ran it.
@@ -155,6 +158,7 @@ impl Report {
                 fallback: options.engine.fallback,
             },
             rows: Vec::new(),
+            error: None,
         }
     }
 
