@@ -78,8 +78,6 @@ pub const fn supports(kind: OpKind) -> bool {
 /// Bad padding is reported as such, not by position. Telling even that much to a peer who can
 /// choose ciphertexts lets it decrypt them (Vaudenay 2002): authenticate before you decrypt, or
 /// use GCM.
-// Large, because it hands the request back: boxing it would put an allocation on every refusal.
-#[allow(clippy::result_large_err)]
 pub fn compute(mut request: Request) -> Result<Response, Failure> {
     match carry_out(&request.op, &mut request.data) {
         Ok(output) => Ok(Response {
