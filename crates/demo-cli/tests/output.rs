@@ -46,7 +46,7 @@ fn a_closed_pipe_ends_quietly() {
 #[test]
 fn a_full_disk_is_said() {
     let Ok(full) = File::options().write(true).open("/dev/full") else {
-        eprintln!("skipped: no /dev/full here");
+        common::skip("a full device", "no /dev/full here");
         return;
     };
     for args in COMMANDS {
@@ -67,7 +67,7 @@ fn a_full_disk_is_said() {
 #[test]
 fn encrypting_onto_a_full_device_is_said() {
     if !std::path::Path::new("/dev/full").exists() {
-        eprintln!("skipped: no /dev/full here");
+        common::skip("a full device", "no /dev/full here");
         return;
     }
     let key = "00112233445566778899aabbccddeeff";

@@ -314,7 +314,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request with id 0.
+    /// A request with id 0. Give each its own with [`with_id`](Request::with_id): on a device with
+    /// faults, operations of the same id meet the same fate.
     #[must_use]
     pub fn new(op: Op, data: impl Into<Buffer>) -> Request {
         Request {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::preset::presets;
 
-/// A device, as a device file describes it.
+/// A device, as a device file describes it. Only `name` is required.
 ///
 /// ```toml
 /// name = "my-card"
@@ -34,16 +34,17 @@ pub struct DeviceConfig {
     /// Modelled engines that work in parallel, 1 to 4096. 0: as many as there are requests.
     #[serde(default)]
     pub engines: u32,
-    /// Host threads that compute the results, 1 to 256.
+    /// Host threads that compute the results, 1 to 256. Default: 1.
     #[serde(default = "one")]
     pub workers: u32,
-    /// Rings, each with its own bound, 1 to 64. Requests go round them.
+    /// Rings, each with its own bound, 1 to 64. Requests go round them. Default: 1.
     #[serde(default = "one")]
     pub instances: u32,
     /// The most requests in flight per ring, 1 to 1,048,576; in all rings together not more.
+    /// Default: 512.
     #[serde(default = "default_ring_depth")]
     pub ring_depth_max: u32,
-    /// Who completes requests.
+    /// Who completes requests: in a file `threads` (the default), `poll` or `before-pause`.
     #[serde(default)]
     pub completions: Completions,
     /// Requests of fewer bytes are computed on the spot and never reach the device. 0: none.
@@ -55,7 +56,7 @@ pub struct DeviceConfig {
     /// Time on an engine, for operations that `service` does not list.
     #[serde(default)]
     pub service_default: ServiceTime,
-    /// Time on an engine, by operation.
+    /// Time on an engine, by operation: tables named as [`OpKind::name`] spells them.
     #[serde(default)]
     pub service: BTreeMap<String, ServiceTime>,
     /// What goes wrong, and how often.
@@ -111,7 +112,7 @@ pub struct Faults {
     /// Refused as if the ring were full.
     #[serde(default)]
     pub ring_full: f64,
-    /// Held back for longer.
+    /// On an engine for longer, which is busy meanwhile.
     #[serde(default)]
     pub slow: Slow,
     /// Never answered.

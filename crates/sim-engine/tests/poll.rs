@@ -90,7 +90,9 @@ fn no_more_is_completed_than_was_asked_for() {
 #[test]
 fn a_quota_holds_also_when_many_are_due_at_once() {
     // All due at one moment, and already taken: polling for the first one takes the others too.
-    let device = open(&format!("{POLLED}[service_default]\nfixed_ns = 300_000_000"));
+    let device = open(&format!(
+        "{POLLED}[service_default]\nfixed_ns = 300_000_000"
+    ));
     let ops = submit_all(&device, 0..10);
     assert_eq!(device.poll(0), 0, "none is due");
     // The subject is time: nothing but its passing makes them due.

@@ -75,7 +75,10 @@ pub(crate) fn lines(options: &BenchOptions, results: &[RowResult]) -> Vec<String
 
 /// What `device` can do, if its engines are bounded and take time.
 fn capacity(device: &DeviceConfig, op: OpKind, size: usize) -> Option<Capacity> {
-    let service_ns = device.service_time(op, size).as_nanos() as f64;
+    let slow = device.faults.slow;
+    // On average, with those that are slow.
+    let service_ns =
+        device.service_time(op, size).as_nanos() as f64 + slow.share * slow.extra_ns as f64;
     let link_ns = 2.0 * device.link_time(size).as_nanos() as f64;
     let on_device = device.completions != Completions::BeforePause
         && size >= device.inline_below_bytes
