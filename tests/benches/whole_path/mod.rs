@@ -107,6 +107,21 @@ struct Slot {
     raw: RawFns,
 }
 
+/// How many operations are still to be started, and to be finished.
+struct Left {
+    to_start: u64,
+    to_finish: u64,
+}
+
+impl Left {
+    /// Takes one to start, if there is one.
+    fn start(&mut self) -> bool {
+        let any = self.to_start > 0;
+        self.to_start -= u64::from(any);
+        any
+    }
+}
+
 struct Theirs {
     slots: Vec<Rc<Slot>>,
     jobs: Vec<*mut AsyncJob>,
@@ -148,24 +163,39 @@ impl Theirs {
     }
 
     fn run(&mut self, n: u64) {
-        let mut started = 0;
-        let mut finished = 0;
-        for at in 0..self.slots.len().min(n as usize) {
-            started += 1;
-            finished += u64::from(self.step(at));
+        let mut left = Left {
+            to_start: n,
+            to_finish: n,
+        };
+        for at in 0..self.slots.len() {
+            if !left.start() {
+                break;
+            }
+            self.keep_busy(at, &mut left);
         }
         let mut ready = Vec::new();
-        while finished < n {
+        while left.to_finish > 0 {
             ready.clear();
             self.poller.wait(&mut ready, None).expect("epoll");
             for at in ready.iter().map(|at| *at as usize) {
-                if !self.jobs[at].is_null() && self.step(at) {
-                    finished += 1;
-                    if started < n {
-                        started += 1;
-                        finished += u64::from(self.step(at));
-                    }
+                if self.jobs[at].is_null() {
+                    // The answer was found before its wake came, and no other operation was left.
+                    let ctx = &self.slots[at].ctx;
+                    ctx.acknowledge().expect("the eventfd is read");
+                } else {
+                    self.keep_busy(at, &mut left);
                 }
+            }
+        }
+    }
+
+    /// Resumes or starts the job in a slot; when it finishes, at once or now, starts the next one in
+    /// its place, so that as many stay in flight as there are slots.
+    fn keep_busy(&mut self, at: usize, left: &mut Left) {
+        while self.step(at) {
+            left.to_finish -= 1;
+            if !left.start() {
+                return;
             }
         }
     }
