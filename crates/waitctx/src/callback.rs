@@ -50,6 +50,14 @@ impl Callback {
             Repr::Queue(slot) => slot.wake(),
         }
     }
+
+    /// The place in a ready queue that it stands for, if it is not a function.
+    pub(crate) fn as_queued(&self) -> Option<&Arc<ReadySlot>> {
+        match &self.0 {
+            Repr::Call(_) => None,
+            Repr::Queue(slot) => Some(slot),
+        }
+    }
 }
 
 impl fmt::Debug for Callback {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use crate::callback::Callback;
@@ -15,7 +16,7 @@ use crate::status::Status;
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 use crate::table::FdTable;
 use crate::wait_fd::{SetFdError, WaitFd};
-use crate::wake::Wake;
+use crate::wake::{Hint, Wake};
 use crate::wake_fd::WakeFd;
 
 /// What an application waits on for a job: OpenSSL's `ASYNC_WAIT_CTX`.
@@ -44,6 +45,21 @@ pub(crate) struct Owner {
     /// once must find it again.
     wake_fd: OnceLock<Arc<WakeFd>>,
     wake: Arc<Wake>,
+    hint: Hint,
+}
+
+/// See [`change_epoch`]. Std's also under the model checker, whose atomics cannot be statics.
+static CHANGE_EPOCH: AtomicU64 = AtomicU64::new(1);
+
+/// A number that grows each time that some context of the process gets a record of changes where it
+/// had none; never 0. While it stays the same, a context whose round was begun still has none. With
+/// this a job runtime resumes a hundred thousand jobs without reading a hundred thousand contexts.
+///
+/// Relaxed: a change on another thread is seen here once whatever tells this thread of it has come.
+#[inline]
+#[must_use]
+pub fn change_epoch() -> u64 {
+    CHANGE_EPOCH.load(Relaxed)
 }
 
 /// What changed since a job of the context was last resumed; see [`WaitCtx::changes`].
@@ -66,6 +82,7 @@ impl WaitCtx {
                 table: Mutex::new(FdTable::default()),
                 wake_fd: OnceLock::new(),
                 wake: Arc::new(Wake::new()),
+                hint: Hint::new(),
             }),
         }
     }
@@ -85,7 +102,7 @@ impl WaitCtx {
             return Err(SetFdError::DuplicateKey(fd));
         }
         table.push(key, fd);
-        self.owner.changed.store(true, Ordering::Relaxed);
+        self.owner.note_change();
         Ok(())
     }
 
@@ -94,7 +111,7 @@ impl WaitCtx {
     pub fn push_wait_fd(&self, key: Key, fd: WaitFd) {
         let mut table = lock(&self.owner.table);
         table.push(key, fd);
-        self.owner.changed.store(true, Ordering::Relaxed);
+        self.owner.note_change();
     }
 
     /// The number of the newest fd under `key`.
@@ -163,12 +180,17 @@ impl WaitCtx {
     pub fn clear_fd(&self, key: Key) -> Option<WaitFd> {
         let mut table = lock(&self.owner.table);
         let fd = table.clear(key)?;
-        self.owner.changed.store(table.changed(), Ordering::Relaxed);
+        if table.changed() {
+            self.owner.note_change();
+        } else {
+            self.owner.changed.store(false, Ordering::Relaxed);
+        }
         Some(fd)
     }
 
     /// Ends the round: resets the record of changes. The job runtime calls it when a pause
     /// returns after a resume; nobody else needs to.
+    /// A runtime need not come to each context at each resume: see [`change_epoch`].
     #[inline]
     pub fn begin_round(&self) {
         if self.owner.changed.load(Ordering::Relaxed) {
@@ -196,7 +218,7 @@ impl WaitCtx {
     /// What the system says when such a wake could not be moved. The callback is set all the same.
     #[doc(alias = "ASYNC_WAIT_CTX_set_callback")]
     pub fn set_callback(&self, callback: Callback) -> io::Result<Option<Callback>> {
-        self.owner.wake.set_callback(Some(callback))
+        (self.owner.wake).set_callback(&self.owner.hint, Some(callback))
     }
 
     /// Unsets the callback: from now on engines write to the fd. Hands back the one that was set.
@@ -210,7 +232,7 @@ impl WaitCtx {
     /// As for [`set_callback`](WaitCtx::set_callback).
     #[doc(alias = "ASYNC_WAIT_CTX_set_callback")]
     pub fn clear_callback(&self) -> io::Result<Option<Callback>> {
-        self.owner.wake.set_callback(None)
+        self.owner.wake.set_callback(&self.owner.hint, None)
     }
 
     /// The callback, if one is set.
@@ -228,7 +250,7 @@ impl WaitCtx {
     ///
     /// What the system says when such a wake could not be moved.
     pub fn set_silent(&self, silent: bool) -> io::Result<()> {
-        self.owner.wake.set_silent(silent)
+        self.owner.wake.set_silent(&self.owner.hint, silent)
     }
 
     /// The status that was set last.
@@ -254,7 +276,7 @@ impl WaitCtx {
     /// `EMFILE` and its like when there is no descriptor left for the wake fd. Nothing is changed
     /// and nothing is in flight: report it as a failed operation, or set a callback and try again.
     pub fn notifier(&self) -> io::Result<Notifier> {
-        if !self.owner.wake.has_target() {
+        if !self.owner.hint.has_target() {
             self.make_wake_fd()?;
         }
         Ok(Notifier::new(Arc::clone(&self.owner.wake)))
@@ -274,7 +296,7 @@ impl WaitCtx {
     ///
     /// None in practice; see [`WakeFd::drain`].
     pub fn acknowledge(&self) -> io::Result<bool> {
-        if !self.owner.wake.goes_to_fd() {
+        if !self.owner.hint.goes_to_fd() {
             return Ok(false);
         }
         self.owner.wake_fd.get().map_or(Ok(false), |fd| fd.drain())
@@ -284,6 +306,10 @@ impl WaitCtx {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(crate) fn address(&self) -> usize {
         Arc::as_ptr(&self.owner).addr()
+    }
+
+    pub(crate) fn has_wake(&self, wake: &Arc<Wake>) -> bool {
+        Arc::ptr_eq(&self.owner.wake, wake)
     }
 
     #[cold]
@@ -296,8 +322,8 @@ impl WaitCtx {
         let fd = Arc::new(WakeFd::new()?);
         let fd = self.owner.wake_fd.get_or_init(|| fd);
         table.push(Key::WAKE, WaitFd::shared(Arc::clone(fd) as _));
-        self.owner.changed.store(true, Ordering::Relaxed);
-        self.owner.wake.set_fd(Arc::clone(fd))
+        self.owner.note_change();
+        (self.owner.wake).set_fd(&self.owner.hint, Arc::clone(fd))
     }
 }
 
@@ -334,6 +360,14 @@ impl fmt::Debug for Owner {
 }
 
 impl Owner {
+    /// There is a record to reset now.
+    fn note_change(&self) {
+        if !self.changed.load(Ordering::Relaxed) {
+            self.changed.store(true, Ordering::Relaxed);
+            CHANGE_EPOCH.fetch_add(1, Relaxed);
+        }
+    }
+
     pub(crate) fn callback(&self) -> Option<Callback> {
         self.wake.callback()
     }

@@ -62,11 +62,12 @@ mod sync;
 mod table;
 mod wait_fd;
 mod wake;
+mod wake_batch;
 mod wake_fd;
 
 pub use callback::Callback;
 pub use closing::Closing;
-pub use ctx::{Changes, WaitCtx};
+pub use ctx::{Changes, WaitCtx, change_epoch};
 pub use key::Key;
 pub use notifier::{Notified, Notifier, NotifyError};
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -74,4 +75,5 @@ pub use poller::{FdPoller, PollerError};
 pub use ready::ReadyQueue;
 pub use status::Status;
 pub use wait_fd::{SetFdError, WaitFd};
+pub use wake_batch::WakeBatch;
 pub use wake_fd::WakeFd;

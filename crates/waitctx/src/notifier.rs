@@ -4,8 +4,10 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use crate::ctx::WaitCtx;
 use crate::status::Status;
 use crate::wake::{Route, Wake};
+use crate::wake_batch::WakeBatch;
 
 /// Wakes whoever waits on a context. Cloneable, and good for ever: it may be used from any
 /// thread, at any time, any number of times, also after the context is gone.
@@ -38,19 +40,48 @@ impl Notifier {
     ///
     /// If the callback panics.
     pub fn notify(&self, status: Status) -> Result<Notified, NotifyError> {
-        match self.wake.fire(status) {
-            Ok(Route::Callback) => Ok(Notified::Callback),
-            Ok(Route::Fd) => Ok(Notified::Fd),
-            Ok(Route::Silent) => Ok(Notified::Silent),
-            Ok(Route::Nowhere) => Ok(Notified::Kept),
-            Ok(Route::Closed) => Ok(Notified::Gone),
-            Err(source) => Err(NotifyError { source }),
-        }
+        notified(self.wake.fire(status))
+    }
+
+    /// The same, but a wake that goes to a [`ReadyQueue`](crate::ReadyQueue) is held back in
+    /// `batch` until that is flushed: for an engine that completes many operations at once. Says
+    /// [`Notified::Callback`] for it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`notify`](Notifier::notify).
+    ///
+    /// # Panics
+    ///
+    /// As for [`notify`](Notifier::notify).
+    pub fn notify_with(
+        &self,
+        status: Status,
+        batch: &mut WakeBatch,
+    ) -> Result<Notified, NotifyError> {
+        notified(self.wake.fire_with(status, batch))
+    }
+
+    /// Whether this one wakes `ctx`.
+    #[must_use]
+    pub fn is_of(&self, ctx: &WaitCtx) -> bool {
+        ctx.has_wake(&self.wake)
     }
 
     /// Stores `status` and tells nobody.
     pub fn set_status(&self, status: Status) {
         self.wake.set_status(status);
+    }
+}
+
+fn notified(fired: io::Result<Route>) -> Result<Notified, NotifyError> {
+    match fired {
+        Ok(Route::Callback) => Ok(Notified::Callback),
+        Ok(Route::Fd) => Ok(Notified::Fd),
+        Ok(Route::Silent) => Ok(Notified::Silent),
+        Ok(Route::Nowhere) => Ok(Notified::Kept),
+        Ok(Route::Closed) => Ok(Notified::Gone),
+        Err(source) => Err(NotifyError { source }),
     }
 }
 

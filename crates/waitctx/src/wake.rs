@@ -6,16 +6,35 @@ use std::sync::Arc;
 use crate::callback::Callback;
 use crate::status::Status;
 use crate::sync::{AtomicI32, AtomicU8, Mutex, Ordering, lock};
+use crate::wake_batch::WakeBatch;
 use crate::wake_fd::WakeFd;
 
 /// Shared by the context's owner and every notifier.
 pub(crate) struct Wake {
     /// OpenSSL's number, so that C programs can store any. Relaxed: it orders nothing else.
     status: AtomicI32,
-    /// Where wakes go, as a hint that saves the lock on the paths that only ask whether there is
-    /// a target. Written under the lock of `targets`.
-    route: AtomicU8,
     targets: Mutex<Targets>,
+}
+
+/// Where wakes go, as a hint that saves the lock on the paths that only ask whether there is a
+/// target. Kept by the context's owner and not in [`Wake`], whose memory goes back and forth between
+/// the threads with each wake. Written under the lock of `targets`.
+pub(crate) struct Hint(AtomicU8);
+
+impl Hint {
+    pub(crate) fn new() -> Hint {
+        Hint(AtomicU8::new(Route::Nowhere as u8))
+    }
+
+    /// Whether a wake has somewhere to go.
+    pub(crate) fn has_target(&self) -> bool {
+        self.0.load(Ordering::Acquire) != Route::Nowhere as u8
+    }
+
+    /// Whether a wake goes to the fd.
+    pub(crate) fn goes_to_fd(&self) -> bool {
+        self.0.load(Ordering::Acquire) == Route::Fd as u8
+    }
 }
 
 #[derive(Default)]
@@ -85,7 +104,6 @@ impl Wake {
     pub(crate) fn new() -> Wake {
         Wake {
             status: AtomicI32::new(Status::Unsupported.to_raw()),
-            route: AtomicU8::new(Route::Nowhere as u8),
             targets: Mutex::new(Targets::default()),
         }
     }
@@ -96,16 +114,6 @@ impl Wake {
 
     pub(crate) fn set_status(&self, status: Status) {
         self.status.store(status.to_raw(), Ordering::Relaxed);
-    }
-
-    /// Whether a wake has somewhere to go, without the lock.
-    pub(crate) fn has_target(&self) -> bool {
-        self.route.load(Ordering::Acquire) != Route::Nowhere as u8
-    }
-
-    /// Whether a wake goes to the fd, without the lock.
-    pub(crate) fn goes_to_fd(&self) -> bool {
-        self.route.load(Ordering::Acquire) == Route::Fd as u8
     }
 
     pub(crate) fn callback(&self) -> Option<Callback> {
@@ -125,13 +133,37 @@ impl Wake {
         Ok(route)
     }
 
+    /// The same, but a wake that goes to a ready queue goes into `batch`.
+    pub(crate) fn fire_with(&self, status: Status, batch: &mut WakeBatch) -> io::Result<Route> {
+        let (route, callback) = {
+            let mut targets = lock(&self.targets);
+            if !targets.closed {
+                self.set_status(status);
+            }
+            let queued = targets.callback.as_ref().and_then(Callback::as_queued);
+            match (targets.route(), queued) {
+                (Route::Callback, Some(slot)) => {
+                    batch.hold(slot);
+                    (Route::Callback, None)
+                }
+                _ => targets.send()?,
+            }
+        };
+        callback.map_or(Ok(()), |callback| callback.call())?;
+        Ok(route)
+    }
+
     /// Changes the targets; a wake that had nowhere to go goes to the new one.
-    fn change(&self, change: impl FnOnce(&mut Targets) -> io::Result<()>) -> io::Result<()> {
+    fn change(
+        &self,
+        hint: &Hint,
+        change: impl FnOnce(&mut Targets) -> io::Result<()>,
+    ) -> io::Result<()> {
         let (changed, owed) = {
             let mut targets = lock(&self.targets);
             let changed = change(&mut targets);
             let route = targets.route();
-            self.route.store(route as u8, Ordering::Release);
+            hint.0.store(route as u8, Ordering::Release);
             let mut owed = Ok(None);
             if targets.pending && matches!(route, Route::Callback | Route::Fd) {
                 owed = targets.send().map(|(_, callback)| callback);
@@ -144,9 +176,13 @@ impl Wake {
     }
 
     /// Sets or unsets the callback. A wake that sits unread in the fd moves on to the callback.
-    pub(crate) fn set_callback(&self, callback: Option<Callback>) -> io::Result<Option<Callback>> {
+    pub(crate) fn set_callback(
+        &self,
+        hint: &Hint,
+        callback: Option<Callback>,
+    ) -> io::Result<Option<Callback>> {
         let mut old = None;
-        self.change(|targets| {
+        self.change(hint, |targets| {
             old = std::mem::replace(&mut targets.callback, callback);
             if targets.callback.is_some() {
                 targets.take_back()?;
@@ -157,8 +193,8 @@ impl Wake {
     }
 
     /// Stops and starts telling. A wake that sits unread in the fd is told again at the start.
-    pub(crate) fn set_silent(&self, silent: bool) -> io::Result<()> {
-        self.change(|targets| {
+    pub(crate) fn set_silent(&self, hint: &Hint, silent: bool) -> io::Result<()> {
+        self.change(hint, |targets| {
             targets.silent = silent;
             if silent {
                 targets.take_back()?;
@@ -167,8 +203,8 @@ impl Wake {
         })
     }
 
-    pub(crate) fn set_fd(&self, fd: Arc<WakeFd>) -> io::Result<()> {
-        self.change(|targets| {
+    pub(crate) fn set_fd(&self, hint: &Hint, fd: Arc<WakeFd>) -> io::Result<()> {
+        self.change(hint, |targets| {
             targets.fd = Some(fd);
             Ok(())
         })
@@ -179,7 +215,6 @@ impl Wake {
         let dropped = {
             let mut targets = lock(&self.targets);
             targets.closed = true;
-            self.route.store(Route::Closed as u8, Ordering::Release);
             (targets.callback.take(), targets.fd.take())
         };
         // Outside the lock: a callback's captures are user code when they are dropped.

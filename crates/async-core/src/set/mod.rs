@@ -366,6 +366,13 @@ impl<R: 'static> JobSet<R> {
 
     /// Resumes the job in slot `token`, if there is one: a wake may come late.
     fn resume(&mut self, token: u64) -> Resumed<R> {
+        // Far enough ahead to be there in time, and not so far that it is gone again.
+        const AHEAD: usize = 4;
+        if let Some(job) =
+            (self.ready.get(AHEAD - 1)).and_then(|t| self.slots[*t as usize].job.as_ref())
+        {
+            job.prefetch();
+        }
         let at = token as usize; // one of our own tokens, an index
         let Some(job) = self.slots[at].job.take() else {
             self.late(at);

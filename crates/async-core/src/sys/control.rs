@@ -33,6 +33,9 @@ pub(super) struct Control {
     /// The context of the job: of `start`'s caller while `start` has not returned, then
     /// `owned_ctx`. Null only while Idle.
     ctx: Cell<*const WaitCtx>,
+    /// [`waitctx::change_epoch`] when this job's context last had its round begun, 0 if it had not:
+    /// while that number is the same there is nothing to begin, and the context is not touched.
+    pub(super) epoch: Cell<u64>,
     /// What the coroutine runs next: takes a closure out of `store`, puts its result in. Set by
     /// `start` together with the closure.
     run: Cell<unsafe fn(&Control)>,
@@ -110,6 +113,7 @@ impl Control {
             blocked: Cell::new(0),
             yielder: Cell::new(std::ptr::null()),
             ctx: Cell::new(std::ptr::null()),
+            epoch: Cell::new(0),
             run: Cell::new(nothing),
             outer: Cell::new(std::ptr::null()),
             id: Cell::new(0),
@@ -215,6 +219,7 @@ impl Control {
         unsafe { self.store.put(closure) };
         self.run.set(run_closure::<F, R>);
         self.ctx.set(ctx);
+        self.epoch.set(0);
     }
 
     /// Makes the job hold its context itself, since it outlives the call of `start`.

@@ -36,6 +36,40 @@ impl<R> Paused<R> {
     }
 }
 
+impl<R> Paused<R> {
+    /// Asks the processor to fetch what a resume reads first: the control block, and the frames
+    /// right below it, where a job that has not gone deep is suspended.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        const LINE: usize = 64;
+        let control = self.control.as_ptr().cast::<u8>();
+        for line in 0..2 {
+            fetch(control.wrapping_add(line * LINE));
+        }
+        for line in 1..=5 {
+            fetch(control.wrapping_sub(line * LINE));
+        }
+    }
+}
+
+/// Brings a line of memory nearer. A hint: any address will do.
+#[inline(always)]
+fn fetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch of an address that cannot be read does nothing. Every x86-64 has it.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: a prefetch of an address that cannot be read does nothing.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = address;
+}
+
 /// How far a job has come.
 pub(crate) enum Step<R> {
     Paused(Paused<R>),
@@ -156,8 +190,11 @@ pub(crate) fn pause() -> Result<Pause, Cancelled> {
     slot.state.set(State::Paused);
     // SAFETY: we are that job.
     unsafe { slot.switch_out() };
-    // SAFETY: we are running, and the reference goes no further than this line.
-    unsafe { slot.ctx() }.begin_round();
+    let epoch = waitctx::change_epoch();
+    if slot.epoch.replace(epoch) != epoch {
+        // SAFETY: we are running, and the reference goes no further than this line.
+        unsafe { slot.ctx() }.begin_round();
+    }
     if slot.cancelled.get() {
         return Err(Cancelled);
     }

@@ -1,0 +1,67 @@
+//! Several wakes, told together.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::ready::{ReadySlot, wake_all};
+
+/// Wakes that are held back, to be told together: an engine's interrupt moderation.
+///
+/// [`Notifier::notify_with`](crate::Notifier::notify_with) puts a wake in here if its context is
+/// attached to a [`ReadyQueue`](crate::ReadyQueue); any other is told at once. The queue is then
+/// locked, and its owner woken, once for all of them.
+///
+/// What is held back nobody knows of: [`flush`](WakeBatch::flush) before sleeping, before anything
+/// that takes long, and after a bounded number. Dropping it flushes it.
+#[derive(Default)]
+#[must_use = "the wakes in it are told when it is flushed"]
+pub struct WakeBatch {
+    held: Vec<Arc<ReadySlot>>,
+}
+
+impl WakeBatch {
+    /// An empty batch.
+    pub fn new() -> WakeBatch {
+        WakeBatch::default()
+    }
+
+    /// How many wakes are held back.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Tells all of them.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when the write to the fd of a queue failed. Its tokens are queued all
+    /// the same, and its next wake writes again.
+    pub fn flush(&mut self) -> io::Result<()> {
+        wake_all(&mut self.held)
+    }
+
+    pub(crate) fn hold(&mut self, slot: &Arc<ReadySlot>) {
+        self.held.push(Arc::clone(slot));
+    }
+}
+
+impl Drop for WakeBatch {
+    fn drop(&mut self) {
+        // The tokens are queued; see `flush`. There is nobody to report to.
+        let _ = self.flush();
+    }
+}
+
+impl fmt::Debug for WakeBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WakeBatch({} held)", self.held.len())
+    }
+}
