@@ -57,6 +57,21 @@ impl CurrentJob {
         self.0.notifier()
     }
 
+    /// [`WaitCtx::renew_notifier`] of the job's context, without counting a reference to it.
+    ///
+    /// # Errors
+    ///
+    /// As for that one.
+    ///
+    /// # Panics
+    ///
+    /// As for [`wait_ctx`](CurrentJob::wait_ctx).
+    #[inline]
+    #[track_caller]
+    pub fn renew_notifier(&self, kept: &mut Option<Notifier>) -> io::Result<bool> {
+        self.0.renew_notifier(kept)
+    }
+
     /// [`WaitCtx::acknowledge`] of the job's context, without counting a reference to it.
     ///
     /// # Errors

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use async_core::{CurrentJob, Pause, current_job, pause_job};
 use waitctx::{Notifier, Status};
 
-use crate::completion::{Answer, OpSlot};
+use crate::completion::Answer;
 use crate::engine::{Drive, Engine, Reason, Refused, Submission};
 use crate::error::OffloadError;
 use crate::gate::Ticket;
 use crate::request::{Failure, FailureKind, Request, Response};
-use crate::slots::Slots;
+use crate::slots::{Seat, Slots};
 use crate::waiter::Waiter;
 use crate::watchdog::Watchdog;
 
@@ -195,30 +195,27 @@ impl OffloadClient {
         job: CurrentJob,
         request: Request,
     ) -> Result<Response, OffloadError> {
-        let notifier = match job.notifier() {
-            Ok(notifier) => notifier,
-            Err(source) => return Err(OffloadError::NoNotifier { source, request }),
-        };
         let watchdog = match self.watchdog() {
             Ok(watchdog) => watchdog,
             Err(source) => return Err(OffloadError::NoWatchdog { source, request }),
         };
-        let slot = self.shared.slots.take();
         let since = watchdog.map_or(0, Watchdog::now);
-        slot.set_since(since);
         let is_over = || watchdog.is_some_and(|w| w.is_over(since));
 
-        let submission = self.submission(&slot, request, &notifier);
-        self.submit(engine, &slot, submission, &notifier, |_| {
-            match self.pause(job) {
+        let seat = self.submit(
+            engine,
+            request,
+            since,
+            |kept| job.renew_notifier(kept),
+            |_| match self.pause(job) {
                 Ok(()) if is_over() => Err(Stop::TimedOut),
                 other => other,
-            }
-        })?;
+            },
+        )?;
         let mut resumed = false;
         loop {
-            if let Some(answer) = slot.take() {
-                return self.answered(slot, answer);
+            if let Some(answer) = seat.slot.take() {
+                return self.answered(seat, answer);
             }
             if resumed {
                 count(&self.shared.figures.resumed_early);
@@ -226,8 +223,8 @@ impl OffloadClient {
             match self.pause(job) {
                 Ok(()) if !is_over() => resumed = true,
                 // The answer may have come with the last wake.
-                Ok(()) => return self.stopped(slot, Stop::TimedOut),
-                Err(stop) => return self.stopped(slot, stop),
+                Ok(()) => return self.stopped(seat, Stop::TimedOut),
+                Err(stop) => return self.stopped(seat, stop),
             }
         }
     }
@@ -275,12 +272,7 @@ impl OffloadClient {
         request: Request,
     ) -> Result<Response, OffloadError> {
         let waiter = Waiter::get();
-        let notifier = match waiter.notifier() {
-            Ok(notifier) => notifier,
-            Err(source) => return Err(OffloadError::NoNotifier { source, request }),
-        };
         let deadline = (self.shared.timeout).and_then(|t| Instant::now().checked_add(t));
-        let slot = self.shared.slots.take();
         let wait = |ticket: Option<&Ticket>| {
             match engine.drive() {
                 Drive::Threads => {
@@ -309,78 +301,104 @@ impl OffloadClient {
                 _ => Ok(()),
             }
         };
-        let submission = self.submission(&slot, request, &notifier);
-        self.submit(engine, &slot, submission, &notifier, wait)?;
+        // Not older than any time-out: it is this thread that looks at the clock.
+        let since = 0;
+        let renew = |kept: &mut _| waiter.renew_notifier(kept);
+        let seat = self.submit(engine, request, since, renew, wait)?;
         loop {
-            if let Some(answer) = slot.take() {
-                return self.answered(slot, answer);
+            if let Some(answer) = seat.slot.take() {
+                return self.answered(seat, answer);
             }
             if let Err(stop) = wait(None) {
-                return self.stopped(slot, stop);
+                return self.stopped(seat, stop);
             }
         }
     }
 
     // ---- both --------------------------------------------------------------------------------
 
-    fn submission(&self, slot: &Arc<OpSlot>, request: Request, notifier: &Notifier) -> Submission {
-        Submission {
-            request,
-            completion: OpSlot::begin(slot, notifier.clone()),
-            ticket: None,
-        }
-    }
-
     /// Submits, waiting in line while the ring is full.
     fn submit(
         &self,
         engine: &dyn Engine,
-        slot: &Arc<OpSlot>,
-        mut submission: Submission,
-        notifier: &Notifier,
+        request: Request,
+        since: u64,
+        renew: impl FnOnce(&mut Option<Notifier>) -> io::Result<bool>,
         wait: impl Fn(Option<&Ticket>) -> Result<(), Stop>,
-    ) -> Result<(), OffloadError> {
+    ) -> Result<Seat, OffloadError> {
+        let mut seat = self.shared.slots.take();
+        seat.slot.set_since(since);
+        let completion = match seat.begin(renew) {
+            Ok(completion) => completion,
+            Err(source) => {
+                self.shared.slots.give(seat);
+                return Err(OffloadError::NoNotifier { source, request });
+            }
+        };
+        let submission = Submission {
+            request,
+            completion,
+            ticket: None,
+        };
+        match engine.submit(submission) {
+            Ok(()) => Ok(seat),
+            Err(refused) => self.submit_again(engine, seat, refused, wait),
+        }
+    }
+
+    /// After a refusal: waits in line, if it was for a full ring.
+    #[cold]
+    fn submit_again(
+        &self,
+        engine: &dyn Engine,
+        seat: Seat,
+        mut refused: Refused,
+        wait: impl Fn(Option<&Ticket>) -> Result<(), Stop>,
+    ) -> Result<Seat, OffloadError> {
         loop {
-            let Err(refused) = engine.submit(submission) else {
-                return Ok(());
-            };
             if refused.reason != Reason::RingFull {
-                return Err(self.refused(slot, refused));
+                return Err(self.refused(seat, refused));
             }
             count(&self.shared.figures.ring_full);
-            submission = refused.submission;
-            if submission.ticket.is_none() {
-                submission.ticket = engine.queue_for_room(notifier);
-            }
-            if submission.ticket.is_none() {
-                // The engine will not tell. Ask to be resumed, behind the jobs that are ready.
-                let _ = notifier.notify(Status::Again);
+            let mut submission = refused.submission;
+            if let Some(notifier) = seat.notifier() {
+                if submission.ticket.is_none() {
+                    submission.ticket = engine.queue_for_room(notifier);
+                }
+                if submission.ticket.is_none() {
+                    // The engine will not tell. Ask to be resumed, behind the jobs that are ready.
+                    let _ = notifier.notify(Status::Again);
+                }
             }
             loop {
                 if submission.ticket.as_ref().is_some_and(|t| t.is_granted()) {
                     break;
                 }
                 if let Err(stop) = wait(submission.ticket.as_ref()) {
-                    return Err(self.stopped_in_line(slot, submission, stop));
+                    return Err(self.stopped_in_line(seat, submission, stop));
                 }
                 if submission.ticket.is_none() {
                     break;
                 }
             }
+            match engine.submit(submission) {
+                Ok(()) => return Ok(seat),
+                Err(again) => refused = again,
+            }
         }
     }
 
-    fn answered(&self, slot: Arc<OpSlot>, answer: Answer) -> Result<Response, OffloadError> {
-        self.shared.slots.give(slot);
+    fn answered(&self, seat: Seat, answer: Answer) -> Result<Response, OffloadError> {
+        self.shared.slots.give(seat);
         answer.map_err(OffloadError::Failed)
     }
 
     /// The operation is on the device and nobody waits for it any more, unless its answer has
     /// come just now.
-    fn stopped(&self, slot: Arc<OpSlot>, stop: Stop) -> Result<Response, OffloadError> {
-        slot.set_since(0);
-        match slot.abandon() {
-            Some(answer) => self.answered(slot, answer),
+    fn stopped(&self, seat: Seat, stop: Stop) -> Result<Response, OffloadError> {
+        seat.slot.set_since(0);
+        match seat.slot.abandon() {
+            Some(answer) => self.answered(seat, answer),
             // The slot goes to the completion, and with it.
             None => Err(match stop {
                 Stop::Cancelled => self.cancelled(None),
@@ -390,29 +408,24 @@ impl OffloadClient {
     }
 
     /// The operation never got in.
-    fn stopped_in_line(
-        &self,
-        slot: &Arc<OpSlot>,
-        submission: Submission,
-        stop: Stop,
-    ) -> OffloadError {
-        let request = self.take_back(slot, submission);
+    fn stopped_in_line(&self, seat: Seat, submission: Submission, stop: Stop) -> OffloadError {
+        let request = self.take_back(seat, submission);
         match stop {
             Stop::Cancelled => self.cancelled(Some(request)),
             Stop::TimedOut => self.timed_out(Some(request)),
         }
     }
 
-    fn refused(&self, slot: &Arc<OpSlot>, refused: Refused) -> OffloadError {
+    fn refused(&self, seat: Seat, refused: Refused) -> OffloadError {
         OffloadError::Refused {
             reason: refused.reason,
-            request: self.take_back(slot, refused.submission),
+            request: self.take_back(seat, refused.submission),
         }
     }
 
-    fn take_back(&self, slot: &Arc<OpSlot>, submission: Submission) -> Request {
+    fn take_back(&self, seat: Seat, submission: Submission) -> Request {
         submission.completion.withdraw();
-        self.shared.slots.give(Arc::clone(slot));
+        self.shared.slots.give(seat);
         submission.request
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use waitctx::{Notifier, Status};
+use waitctx::{Notifier, Status, WakeBatch};
 
 use crate::request::{Failure, FailureKind, Response};
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
@@ -13,6 +13,9 @@ pub(crate) type Answer = Result<Response, Failure>;
 
 /// Where one operation's answer is left and picked up. Used for one operation after another, each
 /// with its own number, so that an answer to an earlier one cannot be taken for the next one's.
+///
+/// It goes back and forth between two threads, so no two slots share a cache line.
+#[repr(align(128))]
 pub(crate) struct OpSlot {
     state: Mutex<SlotState>,
     /// The client's tick when the operation was submitted, 0 if none is under way. Relaxed: it
@@ -24,9 +27,11 @@ struct SlotState {
     /// The number of the operation.
     operation: u64,
     phase: Phase,
-    /// Who is told. Taken by the answer, so that there is one wake per operation; put back if
-    /// nobody could be told, for the watchdog.
+    /// Who is told. Kept from operation to operation: mostly they are of the same context.
     notifier: Option<Notifier>,
+    /// A wake is owed to whoever waits. The answer does away with it, so that there is one wake per
+    /// operation, unless nobody could be told: then the watchdog does.
+    owed: bool,
 }
 
 enum Phase {
@@ -47,18 +52,24 @@ impl OpSlot {
                 operation: 0,
                 phase: Phase::Idle,
                 notifier: None,
+                owed: false,
             }),
             since: AtomicU64::new(0),
         }
     }
 
-    /// Begins an operation. The slot is idle.
-    pub(crate) fn begin(slot: &Arc<OpSlot>, notifier: Notifier) -> Completion {
+    /// Begins an operation. The slot is idle. Without a `notifier`, the one of the operation before
+    /// is told again.
+    pub(crate) fn begin(slot: &Arc<OpSlot>, notifier: Option<Notifier>) -> Completion {
         let mut state = lock(&slot.state);
         debug_assert!(matches!(state.phase, Phase::Idle));
         state.operation += 1;
         state.phase = Phase::Waiting;
-        state.notifier = Some(notifier);
+        if notifier.is_some() {
+            state.notifier = notifier;
+        }
+        debug_assert!(state.notifier.is_some());
+        state.owed = true;
         Completion {
             slot: Arc::clone(slot),
             operation: state.operation,
@@ -71,8 +82,7 @@ impl OpSlot {
         let mut state = lock(&self.state);
         match std::mem::replace(&mut state.phase, Phase::Idle) {
             Phase::Answered(answer) => {
-                // Still there if nobody could be told.
-                state.notifier = None;
+                state.owed = false;
                 Some(answer)
             }
             other => {
@@ -88,7 +98,7 @@ impl OpSlot {
         match std::mem::replace(&mut state.phase, Phase::Abandoned) {
             Phase::Answered(answer) => {
                 state.phase = Phase::Idle;
-                state.notifier = None;
+                state.owed = false;
                 Some(answer)
             }
             _ => None,
@@ -97,7 +107,10 @@ impl OpSlot {
 
     /// Wakes who waits, without an answer: to look at the clock.
     pub(crate) fn nudge(&self) {
-        let notifier = lock(&self.state).notifier.clone();
+        let notifier = {
+            let state = lock(&self.state);
+            state.notifier.clone().filter(|_| state.owed)
+        };
         if let Some(notifier) = notifier {
             // A failed write is no worse than no nudge: there will be another.
             let _ = notifier.notify(Status::Again);
@@ -144,24 +157,38 @@ impl Completion {
     ///
     /// If the application's callback panics. The answer is delivered.
     pub fn complete(mut self, answer: Result<Response, Failure>) -> Delivery {
-        let status = if answer.is_ok() {
-            Status::Ok
-        } else {
-            Status::Err
-        };
-        let (delivery, notifier) = self.deliver(answer, true);
+        let status = status(&answer);
+        let (delivery, notifier) = self.deliver(answer, Tell::Now);
+        self.tell(notifier, status);
+        delivery
+    }
+
+    /// Answers, and leaves the wake in `batch` if whoever waits does so at a
+    /// [`ReadyQueue`](waitctx::ReadyQueue): for an engine that completes many operations at once.
+    /// Otherwise wakes at once, as [`complete`](Completion::complete). The answer can be picked up
+    /// before the batch is flushed.
+    ///
+    /// # Panics
+    ///
+    /// As for [`complete`](Completion::complete).
+    pub fn complete_with(
+        mut self,
+        answer: Result<Response, Failure>,
+        batch: &mut WakeBatch,
+    ) -> Delivery {
+        let status = status(&answer);
+        let (delivery, notifier) = self.deliver(answer, Tell::With(status, batch));
         self.tell(notifier, status);
         delivery
     }
 
     /// Answers and tells nobody: what a device does that loses its interrupt. For fault injection.
     pub fn complete_untold(mut self, answer: Result<Response, Failure>) -> Delivery {
-        self.deliver(answer, false).0
+        self.deliver(answer, Tell::Nobody).0
     }
 
-    /// Leaves the answer. Hands the notifier over to be told; one that is not to be told stays for
-    /// the watchdog.
-    fn deliver(&mut self, answer: Answer, tell: bool) -> (Delivery, Option<Notifier>) {
+    /// Leaves the answer. Hands the notifier over if it is still to be told.
+    fn deliver(&mut self, answer: Answer, tell: Tell<'_>) -> (Delivery, Option<Notifier>) {
         self.on_drop = OnDrop::Nothing;
         let mut state = lock(&self.slot.state);
         if state.operation != self.operation {
@@ -170,14 +197,14 @@ impl Completion {
         match state.phase {
             Phase::Waiting => {
                 state.phase = Phase::Answered(answer);
-                let notifier = if tell { state.notifier.take() } else { None };
-                (Delivery::Delivered, notifier)
+                if matches!(tell, Tell::Nobody) {
+                    // It stays owed.
+                    return (Delivery::Delivered, None);
+                }
+                (Delivery::Delivered, state.pay(tell))
             }
-            // Once: from now on there is no notifier.
-            Phase::Abandoned => match state.notifier.take() {
-                Some(notifier) => (Delivery::Orphaned, tell.then_some(notifier)),
-                None => (Delivery::Duplicate, None),
-            },
+            // Once: from now on no wake is owed.
+            Phase::Abandoned if state.owed => (Delivery::Orphaned, state.pay(tell)),
             _ => (Delivery::Duplicate, None),
         }
     }
@@ -189,10 +216,9 @@ impl Completion {
         if let Some(notifier) = notifier {
             let mut telling = Telling {
                 completion: self,
-                notifier,
                 told: false,
             };
-            telling.told = telling.notifier.notify(status).is_ok();
+            telling.told = notifier.notify(status).is_ok();
         }
     }
 
@@ -215,7 +241,7 @@ impl Completion {
         let mut state = lock(&self.slot.state);
         if state.operation == self.operation && matches!(state.phase, Phase::Waiting) {
             state.phase = Phase::Idle;
-            state.notifier = None;
+            state.owed = false;
         }
     }
 
@@ -233,16 +259,44 @@ impl Completion {
 impl Drop for Completion {
     fn drop(&mut self) {
         if self.on_drop == OnDrop::Fail {
-            let (_, notifier) = self.deliver(Err(Failure::lost(FailureKind::Dropped)), true);
+            let (_, notifier) = self.deliver(Err(Failure::lost(FailureKind::Dropped)), Tell::Now);
             self.tell(notifier, Status::Err);
         }
     }
 }
 
-/// Puts the notifier back where the watchdog finds it, unless somebody was told.
+/// How whoever waits is told of an answer.
+enum Tell<'a> {
+    Now,
+    /// In a batch, if it can be.
+    With(Status, &'a mut WakeBatch),
+    Nobody,
+}
+
+impl SlotState {
+    /// The wake that is owed: held in the batch, or handed over to be told outside the lock.
+    fn pay(&mut self, tell: Tell<'_>) -> Option<Notifier> {
+        self.owed = false;
+        let notifier = self.notifier.as_ref()?;
+        let held = match tell {
+            Tell::Nobody => true,
+            Tell::With(status, batch) => notifier.hold_in(status, batch),
+            Tell::Now => false,
+        };
+        (!held).then(|| notifier.clone())
+    }
+}
+
+fn status(answer: &Answer) -> Status {
+    match answer {
+        Ok(_) => Status::Ok,
+        Err(_) => Status::Err,
+    }
+}
+
+/// Unless somebody was told, the wake is owed again, for the watchdog.
 struct Telling<'a> {
     completion: &'a Completion,
-    notifier: Notifier,
     told: bool,
 }
 
@@ -255,7 +309,7 @@ impl Drop for Telling<'_> {
         // The answer may have been picked up meanwhile, and the slot used again.
         let ours = state.operation == self.completion.operation;
         if ours && matches!(state.phase, Phase::Answered(_)) {
-            state.notifier = Some(self.notifier.clone());
+            state.owed = true;
         }
     }
 }

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
+use crossbeam_utils::CachePadded;
 use waitctx::{Notifier, Status};
 
-use crate::sync::Mutex;
-use crate::sync::{AtomicU64, Ordering, lock};
+use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, lock};
 
 /// A bound on what is in flight, with a line of those who wait for room: for engines to build
 /// their rings on.
@@ -19,13 +19,27 @@ pub struct Gate {
     shared: Arc<Shared>,
 }
 
+/// Those who go in and those who leave are on different threads, so each side counts on cache lines
+/// of its own: inside are those who went in less those who left. Who goes in looks at the other
+/// side's count only when there seems to be no room.
 struct Shared {
     /// How many may be inside.
     capacity: u32,
-    /// Inside (low half; those who have room kept for them are) and in line (high half). The
-    /// high half changes under the lock of `line` only.
-    counts: AtomicU64,
+    entry: CachePadded<Entry>,
+    /// How many have left so far.
+    left: CachePadded<AtomicU64>,
+    /// How many are in line. Changes under the lock of `line` only. Who leaves counts itself first
+    /// and then looks here; who gets in line is counted here first and then looks for room; so one of
+    /// the two sees the other.
+    in_line: CachePadded<AtomicU32>,
     line: Mutex<Line>,
+}
+
+struct Entry {
+    /// How many went in so far, those who have room kept for them included.
+    entered: AtomicU64,
+    /// What `left` was when somebody looked: never more than it is.
+    left_seen: AtomicU64,
 }
 
 #[derive(Default)]
@@ -36,20 +50,10 @@ struct Line {
     granted: VecDeque<Waiter>,
 }
 
+#[derive(Clone)]
 struct Waiter {
     number: u64,
     notifier: Notifier,
-}
-
-const ONE_INSIDE: u64 = 1;
-const ONE_IN_LINE: u64 = 1 << 32;
-
-fn inside(counts: u64) -> u32 {
-    counts as u32 // the low half
-}
-
-fn in_line(counts: u64) -> u32 {
-    (counts >> 32) as u32
 }
 
 impl Gate {
@@ -60,7 +64,12 @@ impl Gate {
         Gate {
             shared: Arc::new(Shared {
                 capacity: capacity.max(1),
-                counts: AtomicU64::new(0),
+                entry: CachePadded::new(Entry {
+                    entered: AtomicU64::new(0),
+                    left_seen: AtomicU64::new(0),
+                }),
+                left: CachePadded::new(AtomicU64::new(0)),
+                in_line: CachePadded::new(AtomicU32::new(0)),
                 line: Mutex::new(Line::default()),
             }),
         }
@@ -75,7 +84,7 @@ impl Gate {
     /// How many are inside now, those for whom room is kept included.
     #[must_use]
     pub fn inside(&self) -> u32 {
-        inside(self.shared.counts.load(Ordering::Relaxed))
+        self.shared.inside()
     }
 
     /// For how many room is kept that have not gone in yet.
@@ -122,81 +131,111 @@ impl Gate {
 
     /// Gets in line. `notifier` is woken when there is room for this ticket; it may have room at
     /// once ([`Ticket::is_granted`]).
+    ///
+    /// # Panics
+    ///
+    /// If the callback of somebody else in line, who is woken here, panics.
     pub fn wait(&self, notifier: &Notifier) -> Ticket {
         let mut line = lock(&self.shared.line);
         let number = line.next;
         line.next += 1;
-        // Room may have been left since the refusal. Nobody can get in line meanwhile.
-        if self.shared.try_enter() {
-            line.granted.push_back(Waiter {
-                number,
-                notifier: notifier.clone(),
-            });
-        } else {
-            line.waiters.push_back(Waiter {
-                number,
-                notifier: notifier.clone(),
-            });
-            let before = self.shared.counts.fetch_add(ONE_IN_LINE, Ordering::AcqRel);
-            // The last one inside may have left between the two, when the line looked empty, and
-            // nobody else would let this one in.
-            if in_line(before) == 0 && inside(before) < self.shared.capacity {
-                self.shared.admit(&mut line);
-            }
-        }
-        Ticket {
+        line.waiters.push_back(Waiter {
+            number,
+            notifier: notifier.clone(),
+        });
+        // From here on nobody gets in beside the line, and who leaves looks at it.
+        self.shared.in_line.fetch_add(1, Ordering::SeqCst);
+        dekker();
+        // Room may have been left since the refusal. It goes to the first in line, who may be
+        // somebody else: who left the room has not come to it yet.
+        let first = self.shared.admit(&mut line);
+        drop(line);
+        // Made before the other one is told, whose callback may panic: it would leave the line then.
+        let ticket = Ticket {
             shared: Arc::clone(&self.shared),
             number,
             redeemed: false,
-        }
+        };
+        tell(first.filter(|first| first.number != number));
+        ticket
     }
 }
 
+/// Keeps what is counted before it and what is looked at after it in that order, for all threads. On
+/// the machine the counting itself does, being `SeqCst` like the looking; the model checker takes
+/// both for less and wants a fence.
+fn dekker() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
+
 impl Shared {
+    fn inside(&self) -> u32 {
+        // In this order: never more than there is room for. Read while others pass, it may be too few.
+        let entered = self.entry.entered.load(Ordering::Acquire);
+        let left = self.left.load(Ordering::Acquire);
+        u32::try_from(entered.saturating_sub(left)).unwrap_or(u32::MAX)
+    }
+
     fn try_enter(&self) -> bool {
-        self.counts
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |counts| {
-                let room = in_line(counts) == 0 && inside(counts) < self.capacity;
-                room.then_some(counts + ONE_INSIDE)
-            })
-            .is_ok()
+        self.in_line.load(Ordering::Acquire) == 0 && self.occupy()
+    }
+
+    /// Takes room, if there is any.
+    fn occupy(&self) -> bool {
+        let entry = &*self.entry;
+        let capacity = u64::from(self.capacity);
+        let mut entered = entry.entered.load(Ordering::Relaxed);
+        loop {
+            let mut left = entry.left_seen.load(Ordering::Acquire);
+            if entered >= left + capacity {
+                left = self.left.load(Ordering::SeqCst);
+                if entered >= left + capacity {
+                    return false;
+                }
+                entry.left_seen.store(left, Ordering::Release);
+            }
+            // What was left before is done with: whoever left it put it in order first.
+            match entry.entered.compare_exchange_weak(
+                entered,
+                entered + 1,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(now) => entered = now,
+            }
+        }
     }
 
     fn leave(&self) {
-        let alone = self
-            .counts
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |counts| {
-                debug_assert!(inside(counts) > 0, "leave without enter");
-                (in_line(counts) == 0).then_some(counts - ONE_INSIDE)
-            });
-        if alone.is_ok() {
+        let left = self.left.fetch_add(1, Ordering::SeqCst);
+        debug_assert!(
+            left < self.entry.entered.load(Ordering::Relaxed),
+            "leave without enter"
+        );
+        dekker();
+        if self.in_line.load(Ordering::SeqCst) == 0 {
             return;
         }
-        let next = {
-            let mut line = lock(&self.line);
-            self.counts.fetch_sub(ONE_INSIDE, Ordering::AcqRel);
-            self.admit(&mut line)
-        };
+        let next = self.admit(&mut lock(&self.line));
         tell(next);
     }
 
     /// Keeps room for the first in line, if there is any of either. Under the lock.
-    fn admit(&self, line: &mut Line) -> Option<Notifier> {
-        if inside(self.counts.load(Ordering::Acquire)) >= self.capacity {
+    fn admit(&self, line: &mut Line) -> Option<Waiter> {
+        if line.waiters.is_empty() || !self.occupy() {
             return None;
         }
         let first = line.waiters.pop_front()?;
-        let notifier = first.notifier.clone();
-        line.granted.push_back(first);
-        // One fewer in line, one more inside.
-        self.counts
-            .fetch_sub(ONE_IN_LINE - ONE_INSIDE, Ordering::AcqRel);
-        Some(notifier)
+        line.granted.push_back(first.clone());
+        self.in_line.fetch_sub(1, Ordering::SeqCst);
+        Some(first)
     }
 }
 
-fn tell(notifier: Option<Notifier>) {
-    if let Some(notifier) = notifier {
+fn tell(waiter: Option<Waiter>) {
+    if let Some(Waiter { notifier, .. }) = waiter {
         // A failed write: the client's watchdog resumes the job, which finds its turn.
         let _ = notifier.notify(Status::Again);
     }
@@ -271,7 +310,7 @@ impl Drop for Ticket {
             } else {
                 if let Some(at) = line.waiters.iter().position(|w| w.number == self.number) {
                     line.waiters.remove(at);
-                    self.shared.counts.fetch_sub(ONE_IN_LINE, Ordering::AcqRel);
+                    self.shared.in_line.fetch_sub(1, Ordering::SeqCst);
                 }
                 false
             }
@@ -293,11 +332,10 @@ impl fmt::Debug for Ticket {
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counts = self.shared.counts.load(Ordering::Relaxed);
         f.debug_struct("Gate")
             .field("capacity", &self.shared.capacity)
-            .field("inside", &inside(counts))
-            .field("in_line", &in_line(counts))
+            .field("inside", &self.shared.inside())
+            .field("in_line", &self.shared.in_line.load(Ordering::Relaxed))
             .finish()
     }
 }

@@ -42,7 +42,7 @@ impl Pending {
     /// [`Submission`](crate::Submission). The answer wakes `notifier`.
     pub fn new(notifier: Notifier) -> (Pending, Completion) {
         let slot = Arc::new(OpSlot::new());
-        let completion = OpSlot::begin(&slot, notifier);
+        let completion = OpSlot::begin(&slot, Some(notifier));
         (Pending { slot }, completion)
     }
 

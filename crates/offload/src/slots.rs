@@ -1,14 +1,43 @@
 //! A client's slots, used again and again.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
-use crate::completion::OpSlot;
+use waitctx::Notifier;
+
+use crate::completion::{Completion, OpSlot};
 use crate::sync::{Mutex, lock};
+
+/// A slot in the hands of one client, for one operation after another.
+pub(crate) struct Seat {
+    pub(crate) slot: Arc<OpSlot>,
+    /// The notifier that the slot holds too, unless it is the first time. Operations that follow one
+    /// another in a slot are mostly of the same context, as that job's successor takes both.
+    notifier: Option<Notifier>,
+}
+
+impl Seat {
+    /// Begins an operation. `renew` makes the kept notifier one of the operation's context, and says
+    /// whether it is another one now.
+    pub(crate) fn begin(
+        &mut self,
+        renew: impl FnOnce(&mut Option<Notifier>) -> io::Result<bool>,
+    ) -> io::Result<Completion> {
+        let other = renew(&mut self.notifier)?;
+        let notifier = if other { self.notifier.clone() } else { None };
+        Ok(OpSlot::begin(&self.slot, notifier))
+    }
+
+    /// Who is told of the operation.
+    pub(crate) fn notifier(&self) -> Option<&Notifier> {
+        self.notifier.as_ref()
+    }
+}
 
 /// As many slots as operations were ever under way at once.
 pub(crate) struct Slots {
-    free: Mutex<Vec<Arc<OpSlot>>>,
+    free: Mutex<Vec<Seat>>,
     /// All of them, for the watchdog; those that were abandoned and answered since are dead, and
     /// go when the watchdog finds them or when there is no room for another.
     all: Mutex<Vec<Weak<OpSlot>>>,
@@ -22,9 +51,9 @@ impl Slots {
         }
     }
 
-    pub(crate) fn take(&self) -> Arc<OpSlot> {
-        if let Some(slot) = lock(&self.free).pop() {
-            return slot;
+    pub(crate) fn take(&self) -> Seat {
+        if let Some(seat) = lock(&self.free).pop() {
+            return seat;
         }
         let slot = Arc::new(OpSlot::new());
         let mut all = lock(&self.all);
@@ -36,13 +65,16 @@ impl Slots {
         }
         all.push(Arc::downgrade(&slot));
         drop(all);
-        slot
+        Seat {
+            slot,
+            notifier: None,
+        }
     }
 
     /// Takes back a slot whose answer was picked up.
-    pub(crate) fn give(&self, slot: Arc<OpSlot>) {
-        slot.set_since(0);
-        lock(&self.free).push(slot);
+    pub(crate) fn give(&self, seat: Seat) {
+        seat.slot.set_since(0);
+        lock(&self.free).push(seat);
     }
 
     /// Wakes whoever has waited since before `tick`.
@@ -88,11 +120,13 @@ mod tests {
     #[test]
     fn the_slot_that_came_back_last_is_used_next() {
         let slots = Slots::new();
-        let (a, b) = (slots.take(), slots.take());
-        slots.give(Arc::clone(&a));
-        slots.give(Arc::clone(&b));
-        assert!(Arc::ptr_eq(&slots.take(), &b));
-        assert!(Arc::ptr_eq(&slots.take(), &a));
+        let seats = [slots.take(), slots.take()];
+        let [a, b] = seats.each_ref().map(|seat| Arc::clone(&seat.slot));
+        for seat in seats {
+            slots.give(seat);
+        }
+        assert!(Arc::ptr_eq(&slots.take().slot, &b));
+        assert!(Arc::ptr_eq(&slots.take().slot, &a));
         assert_eq!(lock(&slots.all).len(), 2);
     }
 }

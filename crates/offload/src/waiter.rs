@@ -33,8 +33,8 @@ impl Waiter {
             .unwrap_or_else(|_| Rc::new(Waiter::new()))
     }
 
-    pub(crate) fn notifier(&self) -> io::Result<Notifier> {
-        self.ctx.notifier()
+    pub(crate) fn renew_notifier(&self, kept: &mut Option<Notifier>) -> io::Result<bool> {
+        self.ctx.renew_notifier(kept)
     }
 
     /// Sleeps until woken, at most until `deadline`. May return for no reason.

@@ -12,7 +12,7 @@ use offload::{
     Counters, Drive, Engine, Failure, FailureKind, Gate, OpKind, Reason, Refused, Request,
     Response, Submission, Ticket,
 };
-use waitctx::Notifier;
+use waitctx::{Notifier, WakeBatch};
 
 use crate::compute;
 use crate::config::{Completions, DeviceConfig, DeviceFileError};
@@ -328,9 +328,10 @@ impl Shared {
 
     /// After the workers have gone: fails what a submitter put in beside the end.
     fn empty_inbox(&self) {
+        let mut wakes = WakeBatch::new();
         while let Ok(message) = self.inbox.try_recv() {
             if let Message::Work(work) = message {
-                fail(self, work, FailureKind::Down);
+                fail(self, work, FailureKind::Down, &mut wakes);
             }
         }
     }
@@ -397,7 +398,7 @@ impl Engine for SimDevice {
         };
         let before_pause = shared.config.completions == Completions::BeforePause;
         if before_pause && work.fate.outcome != Outcome::Lost {
-            complete(shared, carry_out(work));
+            complete(shared, carry_out(work), &mut WakeBatch::new());
             return Ok(());
         }
         // Never full: the rings admit no more than it holds. Never disconnected: we hold both

@@ -282,6 +282,24 @@ impl WaitCtx {
         Ok(Notifier::new(Arc::clone(&self.owner.wake)))
     }
 
+    /// Makes `kept` a handle of this context, if it is another's or none, as
+    /// [`notifier`](WaitCtx::notifier) does; leaves it alone if it is one. For whoever asks again and
+    /// again: the count of handles, which the engine's thread changes too, is then left alone. Says
+    /// whether it is another one now.
+    ///
+    /// # Errors
+    ///
+    /// As for [`notifier`](WaitCtx::notifier).
+    #[inline]
+    pub fn renew_notifier(&self, kept: &mut Option<Notifier>) -> io::Result<bool> {
+        let is_ours = kept.as_ref().is_some_and(|n| n.is_of(self));
+        if is_ours && self.owner.hint.has_target() {
+            return Ok(false);
+        }
+        *kept = Some(self.notifier()?);
+        Ok(true)
+    }
+
     /// The context's own wake fd, if [`notifier`](WaitCtx::notifier) has made it.
     #[must_use]
     pub fn wake_fd(&self) -> Option<&Arc<WakeFd>> {

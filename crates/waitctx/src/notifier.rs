@@ -43,23 +43,14 @@ impl Notifier {
         notified(self.wake.fire(status))
     }
 
-    /// The same, but a wake that goes to a [`ReadyQueue`](crate::ReadyQueue) is held back in
-    /// `batch` until that is flushed: for an engine that completes many operations at once. Says
-    /// [`Notified::Callback`] for it.
+    /// Stores `status` and leaves the wake in `batch`, to be told when that is flushed, if it goes
+    /// to a [`ReadyQueue`](crate::ReadyQueue). Otherwise does nothing and says `false`: then
+    /// [`notify`](Notifier::notify).
     ///
-    /// # Errors
-    ///
-    /// As for [`notify`](Notifier::notify).
-    ///
-    /// # Panics
-    ///
-    /// As for [`notify`](Notifier::notify).
-    pub fn notify_with(
-        &self,
-        status: Status,
-        batch: &mut WakeBatch,
-    ) -> Result<Notified, NotifyError> {
-        notified(self.wake.fire_with(status, batch))
+    /// Calls no callback and makes no system call, so it may be used under a lock.
+    #[must_use = "when it says false, nobody will be told"]
+    pub fn hold_in(&self, status: Status, batch: &mut WakeBatch) -> bool {
+        self.wake.hold_in(status, batch)
     }
 
     /// Whether this one wakes `ctx`.

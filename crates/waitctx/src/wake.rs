@@ -133,24 +133,18 @@ impl Wake {
         Ok(route)
     }
 
-    /// The same, but a wake that goes to a ready queue goes into `batch`.
-    pub(crate) fn fire_with(&self, status: Status, batch: &mut WakeBatch) -> io::Result<Route> {
-        let (route, callback) = {
-            let mut targets = lock(&self.targets);
-            if !targets.closed {
+    /// Puts a wake that goes to a ready queue into `batch`. Says whether it goes there.
+    pub(crate) fn hold_in(&self, status: Status, batch: &mut WakeBatch) -> bool {
+        let targets = lock(&self.targets);
+        let queued = targets.callback.as_ref().and_then(Callback::as_queued);
+        match (targets.route(), queued) {
+            (Route::Callback, Some(slot)) => {
                 self.set_status(status);
+                batch.hold(slot);
+                true
             }
-            let queued = targets.callback.as_ref().and_then(Callback::as_queued);
-            match (targets.route(), queued) {
-                (Route::Callback, Some(slot)) => {
-                    batch.hold(slot);
-                    (Route::Callback, None)
-                }
-                _ => targets.send()?,
-            }
-        };
-        callback.map_or(Ok(()), |callback| callback.call())?;
-        Ok(route)
+            _ => false,
+        }
     }
 
     /// Changes the targets; a wake that had nowhere to go goes to the new one.

@@ -8,9 +8,9 @@ use crate::ready::{ReadySlot, wake_all};
 
 /// Wakes that are held back, to be told together: an engine's interrupt moderation.
 ///
-/// [`Notifier::notify_with`](crate::Notifier::notify_with) puts a wake in here if its context is
-/// attached to a [`ReadyQueue`](crate::ReadyQueue); any other is told at once. The queue is then
-/// locked, and its owner woken, once for all of them.
+/// [`Notifier::hold_in`](crate::Notifier::hold_in) puts a wake in here if its context is attached to a
+/// [`ReadyQueue`](crate::ReadyQueue), which is then locked, and its owner woken, once for all of
+/// them. Any other wake is told one by one.
 ///
 /// What is held back nobody knows of: [`flush`](WakeBatch::flush) before sleeping, before anything
 /// that takes long, and after a bounded number. Dropping it flushes it.

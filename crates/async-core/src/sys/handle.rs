@@ -304,6 +304,14 @@ impl Current {
         unsafe { slot.ctx() }.notifier()
     }
 
+    /// The same, kept from call to call.
+    #[track_caller]
+    pub(crate) fn renew_notifier(&self, kept: &mut Option<Notifier>) -> std::io::Result<bool> {
+        let slot = self.expect_running();
+        // SAFETY: the job is running, and nothing that this calls switches or is the user's.
+        unsafe { slot.ctx() }.renew_notifier(kept)
+    }
+
     /// Takes note of a wake of the job's context.
     #[track_caller]
     pub(crate) fn acknowledge(&self) -> std::io::Result<bool> {

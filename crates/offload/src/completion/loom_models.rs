@@ -54,14 +54,14 @@ fn a_second_answer_is_never_delivered_to_the_next_operation() {
     model(|| {
         let slot = Arc::new(OpSlot::new());
         let (_ctx, notifier, wakes) = counted();
-        let first = OpSlot::begin(&slot, notifier.clone());
+        let first = OpSlot::begin(&slot, Some(notifier.clone()));
         let twin = first.twin();
         let engine = thread::spawn(move || first.complete(answer(1)));
         let again = thread::spawn(move || twin.complete(answer(2)));
 
         // One of the two; whichever it is, the other one finds the next operation or nothing.
         assert!(matches!(wait(&slot), 1 | 2));
-        let next = OpSlot::begin(&slot, notifier);
+        let next = OpSlot::begin(&slot, Some(notifier));
         assert!(slot.take().is_none(), "nobody has answered the next one");
 
         let said = [engine.join(), again.join()].map(|said| said.expect("no panic"));
@@ -82,12 +82,12 @@ fn an_answer_that_came_untold_leaves_nothing_to_the_next_operation() {
     model(|| {
         let slot = Arc::new(OpSlot::new());
         let (_first_ctx, notifier, first_wakes) = counted();
-        let first = OpSlot::begin(&slot, notifier);
+        let first = OpSlot::begin(&slot, Some(notifier));
         let engine = thread::spawn(move || first.complete_untold(answer(1)));
 
         assert_eq!(wait(&slot), 1);
         let (_next_ctx, notifier, next_wakes) = counted();
-        let next = OpSlot::begin(&slot, notifier);
+        let next = OpSlot::begin(&slot, Some(notifier));
         let said = engine.join().expect("no panic");
         assert_eq!(said, Delivery::Delivered);
         assert_eq!(next.complete(answer(2)), Delivery::Delivered);
@@ -102,13 +102,13 @@ fn a_watchdog_that_looked_at_the_last_operation_wakes_the_next_at_worst_for_noth
     model(|| {
         let slot = Arc::new(OpSlot::new());
         let (_ctx, notifier, wakes) = counted();
-        let first = OpSlot::begin(&slot, notifier.clone());
+        let first = OpSlot::begin(&slot, Some(notifier.clone()));
         let watched = Arc::clone(&slot);
         let watchdog = thread::spawn(move || watched.nudge());
         let engine = thread::spawn(move || first.complete(answer(1)));
 
         assert_eq!(wait(&slot), 1);
-        let next = OpSlot::begin(&slot, notifier);
+        let next = OpSlot::begin(&slot, Some(notifier));
         watchdog.join().expect("no panic");
         assert_eq!(engine.join().expect("no panic"), Delivery::Delivered);
         assert!(matches!(wakes.load(Ordering::Relaxed), 1 | 2));
@@ -123,11 +123,11 @@ fn a_withdrawn_operation_and_its_twin_leave_the_slot_to_the_next() {
     model(|| {
         let slot = Arc::new(OpSlot::new());
         let (_ctx, notifier, wakes) = counted();
-        let refused = OpSlot::begin(&slot, notifier.clone());
+        let refused = OpSlot::begin(&slot, Some(notifier.clone()));
         let twin = refused.twin();
         refused.withdraw();
         let stray = thread::spawn(move || twin.complete(answer(1)));
-        let next = OpSlot::begin(&slot, notifier);
+        let next = OpSlot::begin(&slot, Some(notifier));
         assert!(slot.take().is_none());
         let said = stray.join().expect("no panic");
         assert_eq!(said, Delivery::Duplicate);
