@@ -11,6 +11,7 @@ use crate::sys;
 /// The job that is running on this thread, if any: the test for "may I pause?".
 ///
 /// It is there also while pausing is blocked, as in OpenSSL.
+#[inline]
 #[must_use]
 #[doc(alias = "ASYNC_get_current_job")]
 pub fn current_job() -> Option<CurrentJob> {
@@ -93,7 +94,9 @@ impl CurrentJob {
     /// # Panics
     ///
     /// As for [`wait_ctx`](CurrentJob::wait_ctx).
+    #[inline]
     #[must_use]
+    #[track_caller]
     pub fn can_pause(&self) -> bool {
         self.0.can_pause()
     }

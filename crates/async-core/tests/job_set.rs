@@ -285,3 +285,36 @@ fn dropping_a_set_cancels_its_jobs() {
         });
     }
 }
+
+/// So that whoever starts others in the place of those that have finished comes to it.
+#[test]
+fn a_turn_resumes_a_bounded_number_and_the_next_goes_on_at_once() {
+    for &wake in &[WakeBy::Callback, WakeBy::Polling] {
+        on_own_thread(|| {
+            const JOBS: u64 = 150;
+            let (engine, thread) = Engine::in_batches(JOBS as usize);
+            let mut set = new_set(JOBS as usize, wake);
+            for n in 0..JOBS {
+                let engine = engine.clone();
+                let started = set.start(n, move || engine.ask(n));
+                assert_eq!(started.ok().expect("a job"), None);
+            }
+            let mut finished = Vec::new();
+            let mut most = 0;
+            while !set.is_empty() {
+                let before = finished.len();
+                let resumed = set
+                    .turn(None, |key, square| finished.push((key, square)))
+                    .expect("nothing fails");
+                assert!(finished.len() - before <= resumed);
+                most = most.max(resumed);
+            }
+            assert!((1..=64).contains(&most), "{wake:?}: {most}");
+            finished.sort_by_key(|(key, _)| *key);
+            let expected: Vec<_> = (0..JOBS).map(|n| (n, Ok(n))).collect();
+            assert_eq!(finished, expected, "{wake:?}");
+            drop(engine);
+            thread.join().expect("no panic");
+        });
+    }
+}

@@ -176,10 +176,13 @@ impl OffloadClient {
     }
 
     fn run_on(&self, engine: &dyn Engine, request: Request) -> Result<Response, OffloadError> {
-        let request = match engine.run_inline(request) {
-            Ok(answer) => return answer.map_err(OffloadError::Failed),
-            Err(request) => request,
-        };
+        let mut request = request;
+        if engine.runs_inline(&request) {
+            request = match engine.run_inline(request) {
+                Ok(answer) => return answer.map_err(OffloadError::Failed),
+                Err(request) => request,
+            };
+        }
         match current_job() {
             Some(job) if job.can_pause() => self.run_in_job(engine, job, request),
             Some(job) if job.is_cancelled() => Err(self.cancelled(Some(request))),

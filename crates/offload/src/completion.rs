@@ -6,7 +6,7 @@ use std::sync::Arc;
 use waitctx::{Notifier, Status, WakeBatch};
 
 use crate::request::{Failure, FailureKind, Response};
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock};
 
 /// An operation's answer.
 pub(crate) type Answer = Result<Response, Failure>;
@@ -21,6 +21,9 @@ pub(crate) struct OpSlot {
     /// The client's tick when the operation was submitted, 0 if none is under way. Relaxed: it
     /// decides only when somebody looks more closely.
     pub(crate) since: AtomicU64,
+    /// There may be an answer to pick up: saves the lock when there is none, as always before the
+    /// first pause. Written under the lock; set before anybody is told.
+    answered: AtomicBool,
 }
 
 struct SlotState {
@@ -55,6 +58,7 @@ impl OpSlot {
                 owed: false,
             }),
             since: AtomicU64::new(0),
+            answered: AtomicBool::new(false),
         }
     }
 
@@ -77,9 +81,30 @@ impl OpSlot {
         }
     }
 
+    /// Begins an operation if the slot is idle.
+    pub(crate) fn try_begin(slot: &Arc<OpSlot>, notifier: &Option<Notifier>) -> Option<Completion> {
+        // Nobody but its one user begins an operation, so an idle slot stays so.
+        let idle = matches!(lock(&slot.state).phase, Phase::Idle);
+        idle.then(|| OpSlot::begin(slot, notifier.clone()))
+    }
+
+    /// Who is told.
+    pub(crate) fn notifier(&self) -> Option<Notifier> {
+        lock(&self.state).notifier.clone()
+    }
+
     /// Picks the answer up, if it is there.
+    #[inline]
     pub(crate) fn take(&self) -> Option<Answer> {
+        if !self.answered.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.take_answer()
+    }
+
+    fn take_answer(&self) -> Option<Answer> {
         let mut state = lock(&self.state);
+        self.answered.store(false, Ordering::Relaxed);
         match std::mem::replace(&mut state.phase, Phase::Idle) {
             Phase::Answered(answer) => {
                 state.owed = false;
@@ -95,6 +120,7 @@ impl OpSlot {
     /// Gives up waiting. An answer that came first is picked up instead.
     pub(crate) fn abandon(&self) -> Option<Answer> {
         let mut state = lock(&self.state);
+        self.answered.store(false, Ordering::Relaxed);
         match std::mem::replace(&mut state.phase, Phase::Abandoned) {
             Phase::Answered(answer) => {
                 state.phase = Phase::Idle;
@@ -197,6 +223,7 @@ impl Completion {
         match state.phase {
             Phase::Waiting => {
                 state.phase = Phase::Answered(answer);
+                self.slot.answered.store(true, Ordering::Relaxed);
                 if matches!(tell, Tell::Nobody) {
                     // It stays owed.
                     return (Delivery::Delivered, None);

@@ -35,9 +35,16 @@ pub trait Engine: Send + Sync {
     /// [`Refused`], with the submission and the reason.
     fn submit(&self, submission: Submission) -> Result<(), Refused>;
 
+    /// Whether [`run_inline`](Engine::run_inline) would carry `request` out. Asked before each
+    /// submission, so it should be quick.
+    fn runs_inline(&self, request: &Request) -> bool {
+        let _ = request;
+        false
+    }
+
     /// Carries the operation out on the spot, if that is what the engine does with it: software,
-    /// or a request too small to be worth the way to the device. Asked before `submit`; saves the
-    /// completion and the wake.
+    /// or a request too small to be worth the way to the device. Asked before `submit`, if
+    /// [`runs_inline`](Engine::runs_inline) says so; saves the completion and the wake.
     ///
     /// # Errors
     ///

@@ -46,6 +46,33 @@ impl Pending {
         (Pending { slot }, completion)
     }
 
+    /// Another operation under way in the same place, for who runs one after the other: saves the
+    /// memory's way to the allocator and back. Without a `notifier` the same one is woken again. An
+    /// operation that was not answered, or whose answer was not taken, is given up.
+    ///
+    /// ```
+    /// # use offload::{Output, Pending, Response};
+    /// # use waitctx::WaitCtx;
+    /// # let ctx = WaitCtx::new();
+    /// # let response = |n| Response { data: vec![n].into(), output: Output::None };
+    /// let (mut pending, completion) = Pending::new(ctx.notifier()?);
+    /// for n in 1..10 {
+    ///     let completion = pending.again(None);
+    ///     completion.complete(Ok(response(n)));
+    ///     assert_eq!(pending.take().expect("answered")?.data[..], [n]);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn again(&mut self, notifier: Option<Notifier>) -> Completion {
+        if let Some(completion) = OpSlot::try_begin(&self.slot, &notifier) {
+            return completion;
+        }
+        let notifier = notifier.or_else(|| self.slot.notifier());
+        drop(self.slot.abandon());
+        self.slot = Arc::new(OpSlot::new());
+        OpSlot::begin(&self.slot, notifier)
+    }
+
     /// The answer, once, when it is there. Never blocks.
     pub fn take(&self) -> Option<Result<Response, Failure>> {
         self.slot.take()

@@ -29,6 +29,10 @@ impl Engine for Odd {
         self.0.submit(submission)
     }
 
+    fn runs_inline(&self, _: &Request) -> bool {
+        true
+    }
+
     fn run_inline(&self, request: Request) -> Result<Result<Response, Failure>, Request> {
         match request.id {
             3 => Ok(Err(Failure::with_request(

@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use offload::{
     Counters, Drive, Engine, Failure, FailureKind, Gate, OpKind, Reason, Refused, Request,
     Response, Submission, Ticket,
@@ -19,7 +18,8 @@ use crate::config::{Completions, DeviceConfig, DeviceFileError};
 use crate::counters::Count;
 use crate::engines::Engines;
 use crate::fault::{FaultPlan, Outcome};
-use crate::work::{Message, Work, Worker, carry_out, complete, fail};
+use crate::inbox::Inbox;
+use crate::work::{Work, Worker, carry_out, complete, fail};
 
 /// A simulated device: an [`Engine`].
 ///
@@ -44,12 +44,10 @@ pub(crate) struct Shared {
     ending: AtomicBool,
     /// Workers that have not ended.
     live: AtomicUsize,
-    /// The workers, or the poller, have ended: nobody takes from the inbox any more.
-    ended: AtomicBool,
     rings: Vec<Gate>,
     next_ring: AtomicUsize,
-    outbox: Sender<Message>,
-    inbox: Receiver<Message>,
+    /// Closed when the workers, or the poller, have ended.
+    inbox: Inbox,
     engines: Mutex<Engines>,
     count: Count,
     /// For a device that is polled: the state that a worker thread would have.
@@ -99,9 +97,6 @@ impl SimDevice {
     pub fn open(config: &DeviceConfig, seed: u64) -> Result<Arc<SimDevice>, OpenError> {
         config.check()?;
         let opened = Instant::now();
-        let places = config.instances as usize * config.ring_depth_max as usize;
-        // Room for all that the rings admit, and for a stop to each worker: a send never blocks.
-        let (outbox, inbox) = bounded(places + config.workers as usize);
         let zero = |fixed: u64, per_byte: f64| fixed == 0 && per_byte == 0.0;
         let untimed = zero(config.link.fixed_ns, config.link.per_byte_ns)
             && zero(config.faults.slow.extra_ns, 0.0)
@@ -114,16 +109,17 @@ impl SimDevice {
             state: AtomicU8::new(RUNNING),
             ending: AtomicBool::new(false),
             live: AtomicUsize::new(0),
-            ended: AtomicBool::new(false),
             rings: (0..config.instances)
                 .map(|_| Gate::new(config.ring_depth_max))
                 .collect(),
             next_ring: AtomicUsize::new(0),
-            outbox,
-            inbox,
+            inbox: Inbox::new(match config.completions {
+                Completions::Poll => 1,
+                _ => config.workers as usize,
+            }),
             engines: Mutex::new(Engines::new(config.engines, opened)),
             count: Count::default(),
-            poller: Mutex::new(Worker::default()),
+            poller: Mutex::new(Worker::new()),
             polling: Mutex::new(None),
             opened,
             config: config.clone(),
@@ -140,7 +136,7 @@ impl SimDevice {
                 let live = Live::new(&device.shared);
                 let worker = std::thread::Builder::new()
                     .name(format!("{}-{n}", config.name))
-                    .spawn(move || Worker::default().run(&live.0, &live.0.inbox))
+                    .spawn(move || Worker::new().run(&live.0, &live.0.inbox))
                     .map_err(OpenError::Worker)?;
                 device.threads.push(worker.thread().id());
                 lock(&device.workers).push(worker);
@@ -208,10 +204,7 @@ impl SimDevice {
     fn end(&self) -> bool {
         let shared = &*self.shared;
         if !shared.ending.swap(true, Ordering::SeqCst) {
-            for _ in &self.threads {
-                // Never full: see `open`. Never disconnected: we hold both ends.
-                let _ = shared.outbox.send(Message::Stop);
-            }
+            shared.inbox.stop_all();
         }
         let here = std::thread::current().id();
         if self.threads.contains(&here) || *lock(&shared.polling) == Some(here) {
@@ -269,6 +262,11 @@ impl Shared {
         self.rings[instance].leave();
     }
 
+    /// How many requests hold a place in a ring.
+    pub(crate) fn in_ring(&self, instance: usize) -> usize {
+        self.rings[instance].inside() as usize
+    }
+
     pub(crate) fn take_engine(&self, arrival: Instant, service: Duration) -> Instant {
         lock(&self.engines).take(arrival, service)
     }
@@ -314,25 +312,16 @@ impl Shared {
     /// Finishes what the poller has and what waits for it.
     fn end_polling(&self, poller: &mut Worker) {
         poller.poll(self, &self.inbox, 0);
-        std::mem::take(poller).finish(self);
+        std::mem::replace(poller, Worker::new()).finish(self);
         self.end_intake();
     }
 
-    /// After this, work that is submitted beside the end is found here, or by its submitter, who
-    /// looks whether all has ended after putting it in.
+    /// Nobody takes from the inbox any more: fails what was submitted beside the end. What comes
+    /// later is handed back to its submitter.
     fn end_intake(&self) {
-        self.ended.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        self.empty_inbox();
-    }
-
-    /// After the workers have gone: fails what a submitter put in beside the end.
-    fn empty_inbox(&self) {
         let mut wakes = WakeBatch::new();
-        while let Ok(message) = self.inbox.try_recv() {
-            if let Message::Work(work) = message {
-                fail(self, work, FailureKind::Down, &mut wakes);
-            }
+        for work in self.inbox.close() {
+            fail(self, work, FailureKind::Down, &mut wakes);
         }
     }
 }
@@ -346,8 +335,12 @@ impl Engine for SimDevice {
         compute::supports(op)
     }
 
+    fn runs_inline(&self, request: &Request) -> bool {
+        request.data.len() < self.shared.config.inline_below_bytes
+    }
+
     fn run_inline(&self, request: Request) -> Result<Result<Response, Failure>, Request> {
-        if request.data.len() < self.shared.config.inline_below_bytes {
+        if self.runs_inline(&request) {
             Ok(compute::compute(request))
         } else {
             Err(request)
@@ -401,13 +394,9 @@ impl Engine for SimDevice {
             complete(shared, carry_out(work), &mut WakeBatch::new());
             return Ok(());
         }
-        // Never full: the rings admit no more than it holds. Never disconnected: we hold both
-        // ends.
-        let _ = shared.outbox.send(Message::Work(work));
-        // See `end_intake`.
-        fence(Ordering::SeqCst);
-        if shared.ended.load(Ordering::SeqCst) {
-            shared.empty_inbox();
+        if let Err(work) = shared.inbox.push(work) {
+            // The device has ended since we looked.
+            fail(shared, work, FailureKind::Down, &mut WakeBatch::new());
         }
         Ok(())
     }
@@ -438,7 +427,7 @@ impl Engine for SimDevice {
         shared.with_poller(poller, |poller| {
             let done = poller.poll(shared, &shared.inbox, quota);
             // A callback asked for the end from inside this poll.
-            if shared.ending.load(Ordering::SeqCst) && !shared.ended.load(Ordering::SeqCst) {
+            if shared.ending.load(Ordering::SeqCst) && !shared.inbox.is_closed() {
                 shared.end_polling(poller);
             }
             done

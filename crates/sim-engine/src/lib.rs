@@ -46,6 +46,7 @@ mod counters;
 mod device;
 mod engines;
 mod fault;
+mod inbox;
 mod preset;
 mod software;
 mod work;

@@ -43,6 +43,10 @@ impl Engine for SoftwareEngine {
         compute::supports(op)
     }
 
+    fn runs_inline(&self, _: &Request) -> bool {
+        true
+    }
+
     fn run_inline(&self, request: Request) -> Result<Result<Response, Failure>, Request> {
         Ok(self.compute(request))
     }

@@ -1,17 +1,17 @@
 //! What a worker does with requests: compute, hold back until its time, complete.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
 use offload::{Completion, Delivery, Failure, FailureKind, Request, Response};
 use waitctx::WakeBatch;
 
 use crate::compute::compute;
 use crate::device::Shared;
 use crate::fault::{Fate, Outcome, corrupt};
+use crate::inbox::{Inbox, Intake};
 
 /// A request on its way to a worker.
 pub(crate) struct Work {
@@ -22,13 +22,6 @@ pub(crate) struct Work {
     /// When it was submitted, if the device models time.
     pub(crate) submitted: Option<Instant>,
     pub(crate) fate: Fate,
-}
-
-/// What goes to the workers.
-pub(crate) enum Message {
-    Work(Work),
-    /// No more work comes: finish what there is, and end. One for each worker.
-    Stop,
 }
 
 /// An answer that waits for its time.
@@ -73,24 +66,30 @@ const SPIN: Duration = Duration::from_micros(100);
 /// given up.
 const LIMBO_CHECK: Duration = Duration::from_millis(5);
 
-/// Completions are told together, so many at most: interrupt moderation. A device with nothing else
-/// to do tells at once.
-const WAKES_TOGETHER: usize = 32;
-/// As long as the requests between the first of them and the last are short: about 20 µs of SHA-256.
-const BYTES_TOGETHER: usize = 32 * 1024;
-/// How often a worker looks for work before it sleeps, after a burst of work: 2 to 3 µs in all.
-/// Waking it costs its submitter as much.
-const SPINS: u32 = 60;
+/// Completions are told together, so many at most: interrupt moderation. With fewer in flight it is
+/// half of them, so that their submitter and the worker can work at the same time. A worker with
+/// nothing else to do tells at once.
+const WAKES_TOGETHER: usize = 64;
+/// So long at most, from the first of them on.
+const TOLD_WITHIN: Duration = Duration::from_micros(100);
+/// After so many bytes the clock is looked at: less takes no time worth the look.
+const LOOK_BYTES: usize = 16 * 1024;
+/// A request of more is not begun before they are told.
+const LONG_BYTES: usize = 32 * 1024;
 /// So many requests between two sleeps are a burst.
 const BURST: usize = 4;
 
 /// One worker's state, or the poller's.
-#[derive(Default)]
 pub(crate) struct Worker {
     /// Completions that have not been told.
     wakes: WakeBatch,
-    /// Bytes of requests that were worked on since the first of them.
+    /// When the first of them was, and how many there may be. Meaningful while there are any.
+    held_since: Instant,
+    held_max: usize,
+    /// Bytes of requests since the clock was looked at.
     bytes_since: usize,
+    /// Requests that were taken out of the inbox and not begun.
+    todo: VecDeque<Work>,
     /// Requests since the last sleep.
     burst: usize,
     due: BinaryHeap<Due>,
@@ -102,8 +101,23 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
+    pub(crate) fn new() -> Worker {
+        Worker {
+            wakes: WakeBatch::new(),
+            held_since: Instant::now(),
+            held_max: 1,
+            bytes_since: 0,
+            todo: VecDeque::new(),
+            burst: 0,
+            due: BinaryHeap::new(),
+            number: 0,
+            limbo: Vec::new(),
+            next_limbo_check: None,
+        }
+    }
+
     /// A worker thread's life.
-    pub(crate) fn run(mut self, device: &Shared, inbox: &Receiver<Message>) {
+    pub(crate) fn run(mut self, device: &Shared, inbox: &Inbox) {
         loop {
             match self.next(device, inbox) {
                 Next::Work(work) => {
@@ -119,16 +133,14 @@ impl Worker {
 
     /// Does what can be done without waiting, at most `quota` completions (0: all). For a device
     /// that is polled.
-    pub(crate) fn poll(
-        &mut self,
-        device: &Shared,
-        inbox: &Receiver<Message>,
-        quota: usize,
-    ) -> usize {
+    pub(crate) fn poll(&mut self, device: &Shared, inbox: &Inbox, quota: usize) -> usize {
         let quota = if quota == 0 { usize::MAX } else { quota };
         let mut done = 0;
         while done < quota {
-            let Ok(Message::Work(work)) = inbox.try_recv() else {
+            if self.todo.is_empty() {
+                inbox.take(&mut self.todo);
+            }
+            let Some(work) = self.todo.pop_front() else {
                 break;
             };
             done += usize::from(self.take(device, work));
@@ -147,51 +159,56 @@ impl Worker {
         let _ = self.wakes.flush();
     }
 
-    /// The same if they have been held back for long enough, or would be by a request of `bytes`.
+    /// The same if there are enough of them, or would be too late after a request of `bytes`.
     fn tell_in_time(&mut self, bytes: usize) {
         if self.wakes.is_empty() {
             return;
         }
         self.bytes_since = self.bytes_since.saturating_add(bytes);
-        if self.wakes.len() >= WAKES_TOGETHER || self.bytes_since > BYTES_TOGETHER {
+        let late = bytes > LONG_BYTES
+            || self.bytes_since > LOOK_BYTES && {
+                self.bytes_since = 0;
+                self.held_since.elapsed() >= TOLD_WITHIN
+            };
+        if late || self.wakes.len() >= self.held_max {
             self.tell();
         }
     }
 
+    /// Completes a request, and holds its wake back.
+    fn complete(&mut self, device: &Shared, answered: Answered) {
+        let instance = answered.instance;
+        let first = self.wakes.is_empty();
+        complete(device, answered, &mut self.wakes);
+        if first && !self.wakes.is_empty() {
+            self.held_since = Instant::now();
+            self.held_max = (device.in_ring(instance) / 2).clamp(1, WAKES_TOGETHER);
+        }
+    }
+
     /// Waits for work, at most until something is due.
-    fn next(&mut self, device: &Shared, inbox: &Receiver<Message>) -> Next {
+    fn next(&mut self, device: &Shared, inbox: &Inbox) -> Next {
         self.check_limbo(device);
-        let until = match (self.due.peek().map(|due| due.at), self.next_limbo_check) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        if let Ok(message) = inbox.try_recv() {
-            self.burst += 1;
-            return message.into();
-        }
-        self.tell();
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left <= SPIN) {
-            std::hint::spin_loop();
-            return Next::Nothing;
-        }
-        if self.burst >= BURST {
-            for _ in 0..SPINS {
-                if let Ok(message) = inbox.try_recv() {
-                    return message.into();
-                }
+        if self.todo.is_empty() && inbox.take(&mut self.todo) != Intake::Work {
+            self.tell();
+            let due = self.due.peek().map(|due| due.at);
+            let until = due.into_iter().chain(self.next_limbo_check).min();
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left <= SPIN) {
                 std::hint::spin_loop();
+                return Next::Nothing;
+            }
+            let busy = std::mem::take(&mut self.burst) >= BURST;
+            match inbox.wait(&mut self.todo, busy, until.map(|until| until - SPIN)) {
+                Intake::Work => {}
+                Intake::Nothing => return Next::Nothing,
+                Intake::Stop => return Next::Stop,
             }
         }
-        self.burst = 0;
-        let message = match until {
-            None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(until) => inbox.recv_deadline(until - SPIN),
-        };
-        match message {
-            Ok(message) => message.into(),
-            Err(RecvTimeoutError::Timeout) => Next::Nothing,
-            Err(RecvTimeoutError::Disconnected) => Next::Stop,
+        self.burst += 1;
+        match self.todo.pop_front() {
+            Some(work) => Next::Work(work),
+            None => Next::Nothing,
         }
     }
 
@@ -218,7 +235,7 @@ impl Worker {
         let answer = carry_out(work);
         match due {
             None => {
-                complete(device, answer, &mut self.wakes);
+                self.complete(device, answer);
                 true
             }
             Some(at) => {
@@ -245,7 +262,7 @@ impl Worker {
             if device.is_dead() {
                 answer.answer = Err(Failure::lost(FailureKind::Down));
             }
-            complete(device, answer, &mut self.wakes);
+            self.complete(device, answer);
             self.tell_in_time(0);
             done += 1;
         }
@@ -293,15 +310,6 @@ enum Next {
     Work(Work),
     Nothing,
     Stop,
-}
-
-impl From<Message> for Next {
-    fn from(message: Message) -> Next {
-        match message {
-            Message::Work(work) => Next::Work(work),
-            Message::Stop => Next::Stop,
-        }
-    }
 }
 
 /// When the answer may be given; at once on a device without times.

@@ -313,6 +313,7 @@ impl WaitCtx {
     /// # Errors
     ///
     /// None in practice; see [`WakeFd::drain`].
+    #[inline]
     pub fn acknowledge(&self) -> io::Result<bool> {
         if !self.owner.hint.goes_to_fd() {
             return Ok(false);

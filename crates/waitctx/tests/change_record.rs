@@ -8,7 +8,7 @@ mod common;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 
-use waitctx::{Changes, Key, Status, WaitCtx, WaitFd};
+use waitctx::{Changes, Key, Status, WaitCtx, WaitFd, change_epoch};
 
 use common::{Count, watched_fd};
 
@@ -306,4 +306,24 @@ fn the_rounds_of_openssls_own_test() {
     set(&ctx, key, 99);
     clear(&ctx, key, 99);
     check(&ctx, &[], &[], &[]);
+}
+
+/// Other tests of this process make changes too: so only what must grow is asserted.
+#[test]
+fn the_epoch_grows_with_each_record_that_begins() {
+    let ctx = WaitCtx::new();
+    let mut last = change_epoch();
+    assert_ne!(last, 0);
+    let mut grew = || {
+        let now = change_epoch();
+        now > std::mem::replace(&mut last, now)
+    };
+    ctx.push_wait_fd(Key::from_address(1), WaitFd::foreign(-1));
+    assert!(grew(), "set");
+    ctx.begin_round();
+    drop(ctx.clear_fd(Key::from_address(1)).expect("it is set"));
+    assert!(grew(), "cleared");
+    ctx.begin_round();
+    ctx.notifier().expect("an fd to spare");
+    assert!(grew(), "a wake fd");
 }

@@ -17,7 +17,9 @@ use std::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use waitctx::{Callback, Key, Notified, Notifier, ReadyQueue, Status, WaitCtx, WaitFd, WakeFd};
+use waitctx::{
+    Callback, Key, Notified, Notifier, ReadyQueue, Status, WaitCtx, WaitFd, WakeBatch, WakeFd,
+};
 
 /// Threads are pre-empted at most this often in one run; switches where a thread blocks or ends
 /// are not counted. `LOOM_MAX_PREEMPTIONS` overrides it: with 5 all models take some seconds, with
@@ -440,6 +442,56 @@ fn two_contexts_race_with_arm_and_disarm() {
             queue.disarm().expect("read");
         }
         assert!(!readable(fd));
+    });
+}
+
+/// An engine tells of two results together.
+#[test]
+fn two_held_wakes_race_with_a_parked_wait() {
+    model(|| {
+        let (queue, results) = (ReadyQueue::new(), Count::new());
+        let contexts: [WaitCtx; 2] = std::array::from_fn(|_| WaitCtx::new());
+        let notifiers = contexts.each_ref().map(|ctx| {
+            queue.attach(ctx, 7);
+            ctx.notifier().expect("no fd needed")
+        });
+        let in_engine = results.clone();
+        let engine = thread::spawn(move || {
+            let mut batch = WakeBatch::new();
+            for notifier in &notifiers {
+                in_engine.add();
+                assert!(notifier.hold_in(Status::Ok, &mut batch));
+            }
+            batch.flush().expect("queued");
+        });
+        let mut tokens = Vec::new();
+        // A lost wake is a deadlock, which the checker reports.
+        assert_eq!(queue.wait(&mut tokens, None).expect("parked"), 2);
+        assert_eq!((tokens, results.get()), (vec![7, 7], 2));
+        assert!(queue.wakes() <= 1);
+        engine.join().expect("no panic");
+    });
+}
+
+#[test]
+fn a_held_wake_races_with_a_change_of_target_and_the_end_of_the_context() {
+    model(|| {
+        let (queue, called) = (ReadyQueue::new(), Count::new());
+        let ctx = WaitCtx::new();
+        queue.attach(&ctx, 7);
+        let notifier = ctx.notifier().expect("no fd needed");
+        let engine = thread::spawn(move || {
+            let mut batch = WakeBatch::new();
+            if !notifier.hold_in(Status::Ok, &mut batch) {
+                notify(&notifier);
+            }
+            batch.flush().expect("queued");
+        });
+        set(&ctx, &called);
+        drop(ctx);
+        engine.join().expect("no panic");
+        // Queued, told to the callback, or nobody was there: once.
+        assert!(queue.drain(&mut Vec::new()) + called.get() <= 1);
     });
 }
 

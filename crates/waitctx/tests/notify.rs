@@ -416,3 +416,27 @@ fn two_threads_make_one_wake_fd() {
         assert!(ctx.acknowledge().expect("read"));
     }
 }
+
+#[test]
+fn a_kept_notifier_is_renewed_for_another_context_only() {
+    let (first, second) = (WaitCtx::new(), WaitCtx::new());
+    let mut kept = None;
+    assert!(first.renew_notifier(&mut kept).expect("an fd to spare"));
+    assert!(!first.renew_notifier(&mut kept).expect("nothing to do"));
+    let notifier = kept.clone().expect("made");
+    assert!(notifier.is_of(&first) && !notifier.is_of(&second));
+    assert!(second.renew_notifier(&mut kept).expect("an fd to spare"));
+    assert!(kept.as_ref().expect("made").is_of(&second));
+    notifier.notify(Status::Ok).expect("told");
+    assert!(readable(first.wake_fd().expect("made")));
+    assert!(!readable(second.wake_fd().expect("made")));
+
+    // One of a context that has nowhere to send wakes to is made anew: it makes the fd.
+    let ctx = WaitCtx::new();
+    ctx.set_silent(true).expect("no wake yet");
+    assert!(ctx.renew_notifier(&mut kept).expect("no fd needed"));
+    assert!(ctx.wake_fd().is_none());
+    ctx.set_silent(false).expect("no wake yet");
+    assert!(ctx.renew_notifier(&mut kept).expect("an fd to spare"));
+    assert!(ctx.wake_fd().is_some());
+}

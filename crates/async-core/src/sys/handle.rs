@@ -245,6 +245,7 @@ pub(crate) struct Current {
     id: u64,
 }
 
+#[inline(always)]
 pub(crate) fn current() -> Option<Current> {
     let control = NonNull::new(thread::with(|thread| thread.current.get()).cast_mut())?;
     // SAFETY: the running job's slot is alive.
@@ -258,6 +259,7 @@ impl Current {
     }
 
     /// The slot, if this job is the one that runs now.
+    #[inline(always)]
     fn running(&self) -> Option<&Control> {
         let current = thread::with(|thread| thread.current.get());
         // SAFETY: the running job's slot is alive.
@@ -279,14 +281,22 @@ impl Current {
         None
     }
 
+    #[inline(always)]
     #[track_caller]
     fn expect_running(&self) -> &Control {
-        self.running().unwrap_or_else(|| {
-            panic!(
-                "a CurrentJob was used outside its job ({}); ask for it again with current_job()",
-                self.id()
-            )
-        })
+        match self.running() {
+            Some(slot) => slot,
+            None => self.not_running(),
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn not_running(&self) -> ! {
+        panic!(
+            "a CurrentJob was used outside its job ({}); ask for it again with current_job()",
+            self.id()
+        )
     }
 
     #[track_caller]
@@ -305,6 +315,7 @@ impl Current {
     }
 
     /// The same, kept from call to call.
+    #[inline]
     #[track_caller]
     pub(crate) fn renew_notifier(&self, kept: &mut Option<Notifier>) -> std::io::Result<bool> {
         let slot = self.expect_running();
@@ -313,6 +324,7 @@ impl Current {
     }
 
     /// Takes note of a wake of the job's context.
+    #[inline]
     #[track_caller]
     pub(crate) fn acknowledge(&self) -> std::io::Result<bool> {
         let slot = self.expect_running();
@@ -320,11 +332,13 @@ impl Current {
         unsafe { slot.ctx() }.acknowledge()
     }
 
+    #[inline]
     #[track_caller]
     pub(crate) fn is_cancelled(&self) -> bool {
         self.expect_running().cancelled.get()
     }
 
+    #[inline]
     #[track_caller]
     pub(crate) fn can_pause(&self) -> bool {
         let slot = self.expect_running();
