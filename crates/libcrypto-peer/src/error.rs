@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::PeerJob;
@@ -138,6 +139,32 @@ pub enum ResumeError {
         /// What libcrypto reported.
         cause: PeerError,
     },
+}
+
+/// Why [`PeerJobs::run`](crate::PeerJobs::run) neither started nor resumed a job.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The pool's bound is reached, or there is no memory for a job and its stack (`ASYNC_NO_JOBS`).
+    #[doc(alias = "ASYNC_NO_JOBS")]
+    #[error("libcrypto has no job free: let one finish, or free memory")]
+    NoJobs,
+    /// Called inside a job: libcrypto cannot nest them.
+    #[error("a job cannot start or resume another one: libcrypto does not nest jobs")]
+    InsideJob,
+    /// The thread's pool was cleaned up while the job was paused, or the thread is ending. The job can
+    /// never run again.
+    #[error("the thread's job pool was cleaned up while the job was paused: the job is lost")]
+    CleanedUp,
+    /// The job's stack could not be given a guard page. Each takes two of the mappings that a process
+    /// may have.
+    #[error(
+        "a stack of libcrypto's cannot be guarded: {0}; use fewer jobs, or raise vm.max_map_count"
+    )]
+    NoGuard(#[source] io::Error),
+    /// libcrypto reported an error (`ASYNC_ERR`).
+    #[error(transparent)]
+    Failed(#[from] PeerError),
 }
 
 /// Why [`Libcrypto::pause_job`](crate::Libcrypto::pause_job) did not pause.

@@ -28,8 +28,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Two ways in
+//! # Three ways in
 //!
+//! - [`PeerJobs`], for programs: many jobs that run one closure. All of it is safe: their stacks, which
+//!   are libcrypto's, get a guard page.
 //! - [`Libcrypto::start_job`] and its kin, for tests, comparisons and command lines: checked, but for
 //!   the size of the stack, so starting is `unsafe` and the rest is safe. Starting a job allocates (a
 //!   box for the closure, a small record for the job); resuming and pausing do not, but each pays for
@@ -53,7 +55,8 @@
 //!
 //! - **The stack is 32 KiB of heap without a guard page** ([`JOB_STACK_BYTES`]). A job that needs more
 //!   overwrites the heap, silently. Replacing the stack would mend it, but then it would no longer be
-//!   libcrypto that is measured. So [`Libcrypto::start_job`] is `unsafe`, and who calls it promises that
+//!   libcrypto that is measured. A page of the stack itself made inaccessible, as [`PeerJobs`] does,
+//!   leaves about 23 KiB, which is fewer than a panic with a backtrace is sure to find. So [`Libcrypto::start_job`] is `unsafe`, and who calls it promises that
 //!   the job fits: keep job bodies shallow, big buffers in boxes, and leave room for panics: about 5 KiB
 //!   each, 22 KiB if it prints a backtrace (x86-64, Rust 1.95). `pause_job` notices when it is itself
 //!   called too deep, no more than that, and the damage may be done by then.
@@ -79,9 +82,11 @@ pub mod raw;
 mod sys;
 
 pub use error::{
-    InitError, LoadAttempt, LoadError, PauseError, PeerError, ResumeError, StartError, WaitFdError,
+    InitError, LoadAttempt, LoadError, PauseError, PeerError, ResumeError, RunError, StartError,
+    WaitFdError,
 };
 pub use sys::job::{JOB_STACK_BYTES, JobOutcome, PeerJob, leaked_jobs};
+pub use sys::jobs::{PeerJobs, Progress};
 pub use sys::library::Libcrypto;
 pub use sys::thread::ThreadGuard;
 pub use sys::wait_ctx::{PeerCallback, PeerWaitCtx, Status};

@@ -7,7 +7,7 @@ use std::mem;
 use std::rc::Rc;
 
 use common::{finish, peer, start};
-use libcrypto_peer::{JobOutcome, PeerWaitCtx, StartError, leaked_jobs};
+use libcrypto_peer::{JobOutcome, PeerJobs, PeerWaitCtx, Progress, StartError, leaked_jobs};
 
 #[test]
 fn a_dropped_job_is_leaked_with_all_it_owns() {
@@ -58,4 +58,22 @@ fn a_dropped_job_is_leaked_with_all_it_owns() {
     let outcome = start(libcrypto, &ctx, pauses_once).expect("new pool");
     mem::forget(outcome);
     assert_eq!(leaked_jobs(), 2);
+
+    // Of a set of jobs, those that are paused, with the closure.
+    let owned = Rc::new(());
+    let captured = Rc::clone(&owned);
+    let mut jobs = PeerJobs::new(libcrypto, 3, move |place| {
+        let _captured = &captured;
+        if place > 0 {
+            libcrypto.pause_job().expect("in a job");
+        }
+    })
+    .expect("a set");
+    for place in 0..3 {
+        let progress = jobs.run(place).expect("starts");
+        assert_eq!(progress == Progress::Paused, place > 0);
+    }
+    drop(jobs);
+    assert_eq!(leaked_jobs(), 4);
+    assert_eq!(Rc::strong_count(&owned), 2);
 }

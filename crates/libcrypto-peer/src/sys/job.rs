@@ -27,16 +27,21 @@ pub const JOB_STACK_BYTES: usize = 32 * 1024;
 
 /// How close to the end of its stack a job may pause. Covers the few frames between the top of the
 /// stack and the mark that depth is measured from, and what `ASYNC_pause_job` itself needs.
-const RESERVE_BYTES: usize = 1024;
+pub(super) const RESERVE_BYTES: usize = 1024;
 
 static LEAKED: AtomicU64 = AtomicU64::new(0);
 
 /// How many paused jobs this process has given up, each with its stack and its wait context.
 ///
-/// Counted when a paused [`PeerJob`] is dropped, on any thread; not when one is forgotten.
+/// Counted when a paused [`PeerJob`] is dropped, or [`PeerJobs`](crate::PeerJobs) with paused jobs, on
+/// any thread; not when one is forgotten.
 #[must_use]
 pub fn leaked_jobs() -> u64 {
     LEAKED.load(Ordering::Relaxed)
+}
+
+pub(super) fn count_leaked() {
+    LEAKED.fetch_add(1, Ordering::Relaxed);
 }
 
 /// How far a job got.
@@ -73,15 +78,27 @@ struct Paused {
 }
 
 /// What host and job share. It outlives the job's frames: freed after they have returned, else leaked.
-struct JobState {
+pub(super) struct JobState {
     /// libcrypto keeps a pointer to it, and writes through it each time a pause returns.
-    ctx: PeerWaitCtx,
+    pub(super) ctx: PeerWaitCtx,
     /// What the body panicked with, on its way to the host.
-    panic: Cell<Option<Box<dyn Any + Send>>>,
-    /// An address in [`run_body`]'s frame, near the top of the job's stack.
-    stack_mark: Cell<usize>,
+    pub(super) panic: Cell<Option<Box<dyn Any + Send>>>,
+    /// An address in the frame of the function that libcrypto calls, near the top of the job's stack.
+    pub(super) stack_mark: Cell<usize>,
     /// The thread's count of clean-ups when the job started.
-    cleanups: u64,
+    pub(super) cleanups: Cell<u64>,
+}
+
+impl JobState {
+    /// For a job that starts now.
+    pub(super) fn new(ctx: PeerWaitCtx) -> JobState {
+        JobState {
+            ctx,
+            panic: Cell::new(None),
+            stack_mark: Cell::new(0),
+            cleanups: Cell::new(thread::cleanups()),
+        }
+    }
 }
 
 /// The argument of [`run_body`]. libcrypto copies its bytes.
@@ -130,12 +147,7 @@ impl Libcrypto {
         if self.current_job_exists() {
             return Err(StartError::InsideJob(body));
         }
-        let state = Rc::new(JobState {
-            ctx: ctx.clone(),
-            panic: Cell::new(None),
-            stack_mark: Cell::new(0),
-            cleanups: thread::cleanups(),
-        });
+        let state = Rc::new(JobState::new(ctx.clone()));
         let body = Cell::new(Some(Box::new(body)));
         let launch = Launch {
             body: &raw const body,
@@ -224,7 +236,7 @@ impl PeerJob {
         if self.inner().libcrypto.current_job_exists() {
             return Err(ResumeError::InsideJob(self));
         }
-        if self.inner().state.cleanups != thread::cleanups() {
+        if self.inner().state.cleanups.get() != thread::cleanups() {
             // Dropped here: leaked and counted.
             return Err(ResumeError::CleanedUp);
         }
@@ -288,7 +300,7 @@ impl PeerJob {
 impl Drop for PeerJob {
     fn drop(&mut self) {
         if let Some(Paused { state, .. }) = self.0.take() {
-            LEAKED.fetch_add(1, Ordering::Relaxed);
+            count_leaked();
             // With it the wait context, which libcrypto's job still points to.
             mem::forget(state);
         }
@@ -323,7 +335,7 @@ fn finished(state: &JobState, ret: c_int) -> JobOutcome {
 /// # Safety
 ///
 /// That of [`RawFns::start_job`](crate::raw::RawFns::start_job). `state` is the job's.
-unsafe fn switch(
+pub(super) unsafe fn switch(
     libcrypto: Libcrypto,
     job: &mut *mut AsyncJob,
     state: &JobState,
@@ -374,14 +386,14 @@ unsafe extern "C" fn run_body<F: FnOnce() -> c_int>(args: *mut c_void) -> c_int 
 
 /// An address in the caller's frame.
 #[inline(always)]
-fn address_in_frame() -> usize {
+pub(super) fn address_in_frame() -> usize {
     let here = 0_u8;
     black_box(&raw const here).addr()
 }
 
 /// libcrypto's answer does not fit what was asked, so its pool holds a job in use, or a stale one was
 /// slipped into it. The next start, ours or libssl's, could run on a live stack: stop here.
-fn inconsistent(what: &str, code: c_int) -> ! {
+pub(super) fn inconsistent(what: &str, code: c_int) -> ! {
     eprintln!(
         "libcrypto-peer: libcrypto's pool of jobs is corrupt (a job was {what}, the answer was \
          {code}): something in this process has broken the rules of ASYNC_start_job"

@@ -21,11 +21,17 @@
 //! record owns the wait context that libcrypto writes to when a pause returns. So both outlive the
 //! frames: they are freed after FINISH, or leaked together with a job that is given up.
 //!
+//! [`jobs::PeerJobs`] does the same for a closure that serves many jobs: record and handle of a place
+//! are used again for its next job, and `jobs::run_body` puts a guard page ([`guard`]) into the job's
+//! stack first.
+//!
 //! Per thread, [`thread`] records which job this crate has switched to (to refuse a pause from any
 //! other stack) and counts pool clean-ups (to refuse a resume across one).
 
 pub(crate) mod api;
+mod guard;
 pub(crate) mod job;
+pub(crate) mod jobs;
 pub(crate) mod library;
 pub(crate) mod thread;
 pub(crate) mod wait_ctx;

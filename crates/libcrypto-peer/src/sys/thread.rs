@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
+use super::guard;
 use super::library::Libcrypto;
 use crate::InitError;
 
@@ -36,6 +37,11 @@ pub(super) fn set_stack_mark(mark: usize) {
 
 pub(super) fn cleanups() -> u64 {
     RECORD.with(|record| record.cleanups.get())
+}
+
+/// Jobs that are paused now must not be resumed.
+pub(super) fn count_cleanup() {
+    RECORD.with(|record| record.cleanups.set(record.cleanups.get() + 1));
 }
 
 /// The job pool of the thread that made it, freed when dropped. Bound to that thread: not `Send`.
@@ -96,14 +102,14 @@ impl Drop for ThreadGuard {
         if self.libcrypto.current_job_exists() {
             return;
         }
+        // The stacks go back to the heap, whole.
+        guard::lift();
         // SAFETY: frees the idle jobs and the record of the host's stack that running and paused jobs
         // return through. No job is running on this thread: we just asked. Jobs that are paused will
         // not be resumed: ours because of the count below, others because whoever uses `raw` has
         // promised so.
         unsafe { (self.libcrypto.api.functions.cleanup_thread)() };
-        RECORD.with(|record| {
-            record.cleanups.set(record.cleanups.get() + 1);
-            record.guarded.set(false);
-        });
+        count_cleanup();
+        RECORD.with(|record| record.guarded.set(false));
     }
 }

@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::ffi::{c_int, c_void};
 use std::fmt;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process;
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -62,9 +63,31 @@ impl PeerWaitCtx {
     /// [`WaitFdError`], with the descriptor, if there is no memory.
     #[doc(alias = "ASYNC_WAIT_CTX_set_wait_fd")]
     pub fn set_wait_fd(&self, key: usize, fd: OwnedFd) -> Result<(), WaitFdError> {
-        let number = fd.as_raw_fd();
+        self.add_fd(key, fd)
+            .map_err(|(fd, cause)| WaitFdError { fd, cause })
+    }
+
+    /// Adds a wait descriptor that others hold too, such as the engine that writes to it.
+    ///
+    /// As [`set_wait_fd`](Self::set_wait_fd), but that it is closed with the last of its holders.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError`] if there is no memory.
+    #[doc(alias = "ASYNC_WAIT_CTX_set_wait_fd")]
+    pub fn share_wait_fd<T: AsFd + 'static>(
+        &self,
+        key: usize,
+        fd: Arc<T>,
+    ) -> Result<(), PeerError> {
+        self.add_fd(key, fd).map_err(|(_, cause)| cause)
+    }
+
+    fn add_fd<T: AsFd + 'static>(&self, key: usize, fd: T) -> Result<(), (T, PeerError)> {
         let owner = Box::into_raw(Box::new(fd));
-        // SAFETY: the context is alive as long as `self`. The key is only ever compared. `close_fd` is
+        // SAFETY: from Box::into_raw, and shared by nobody yet.
+        let number = unsafe { &*owner }.as_fd().as_raw_fd();
+        // SAFETY: the context is alive as long as `self`. The key is only ever compared. `release` is
         // called at most once, with `owner`, which nobody else uses if this succeeds.
         let added = unsafe {
             (self.functions().wait_ctx_set_wait_fd)(
@@ -72,7 +95,7 @@ impl PeerWaitCtx {
                 ptr::without_provenance(key),
                 number,
                 owner.cast(),
-                Some(close_fd),
+                Some(release::<T>),
             )
         };
         if added == 1 {
@@ -80,10 +103,7 @@ impl PeerWaitCtx {
         }
         // SAFETY: from Box::into_raw above; libcrypto stored nothing and does not call the clean-up.
         let fd = unsafe { Box::from_raw(owner) };
-        Err(WaitFdError {
-            fd: *fd,
-            cause: self.failure("ASYNC_WAIT_CTX_set_wait_fd"),
-        })
+        Err((*fd, self.failure("ASYNC_WAIT_CTX_set_wait_fd")))
     }
 
     /// The newest descriptor with this key.
@@ -124,9 +144,9 @@ impl PeerWaitCtx {
             (self.functions().wait_ctx_get_all_fds)(self.as_ptr(), fds.as_mut_ptr(), &raw mut count)
         };
         fds.into_iter()
-            // SAFETY: the entry was made by `set_wait_fd`, so it has an OwnedFd's number, and that
-            // OwnedFd lives until the context is freed, not before `self` is gone (nothing here
-            // removes entries). Or it was made through `as_ptr`, whose user has promised as much.
+            // SAFETY: the entry was made by `add_fd`, so it has the number that a box there lent for as
+            // long as it lives, which is until the context is freed, not before `self` is gone (nothing
+            // here removes entries). Or it was made through `as_ptr`, whose user has promised as much.
             .map(|fd| unsafe { BorrowedFd::borrow_raw(fd) })
             .collect()
     }
@@ -260,19 +280,23 @@ impl fmt::Debug for Inner {
     }
 }
 
-/// Called by libcrypto when it frees a context, once for each entry made by `set_wait_fd`.
+/// Called by libcrypto when it frees a context, once for each entry made by `add_fd`.
 ///
 /// # Safety
 ///
-/// `owner` came from `Box::into_raw` on an `OwnedFd`, and this is the only call with it.
-unsafe extern "C" fn close_fd(
+/// `owner` came from `Box::into_raw` on a `T`, and this is the only call with it.
+unsafe extern "C" fn release<T>(
     _ctx: *mut AsyncWaitCtx,
     _key: *const c_void,
     _fd: AsyncFd,
     owner: *mut c_void,
 ) {
     // SAFETY: the caller's promise.
-    drop(unsafe { Box::from_raw(owner.cast::<OwnedFd>()) });
+    let owner = unsafe { Box::from_raw(owner.cast::<T>()) };
+    // A panic of the destructor's would unwind into C.
+    if catch_unwind(AssertUnwindSafe(|| drop(owner))).is_err() {
+        process::abort();
+    }
 }
 
 /// Called by engines, with what libcrypto stored for them.

@@ -25,6 +25,7 @@ pub(crate) fn peer() -> Option<Libcrypto> {
 }
 
 /// `Libcrypto::start_job`, for bodies as small as the ones in these tests, and no others.
+#[allow(dead_code, reason = "some test files start jobs in another way")]
 #[expect(
     unsafe_code,
     reason = "what a body needs of its stack is for us to know"
