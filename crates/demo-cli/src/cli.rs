@@ -114,7 +114,8 @@ pub(crate) struct BenchArgs {
     /// Threads that run jobs, each with its share of them.
     #[arg(long, value_parser = parse_threads, default_value = "1", value_name = "N")]
     pub(crate) threads: usize,
-    /// Whose jobs are measured.
+    /// Whose jobs are measured: the same load runs on either. libcrypto is loaded at run time, and
+    /// LIBCRYPTO_PEER may name another than the system's.
     #[arg(long, value_enum, default_value_t = RuntimeName::Ours)]
     pub(crate) runtime: RuntimeName,
     /// How the results are printed. If the run fails midway, the rows so far are, and JSON then has
@@ -235,6 +236,10 @@ pub(crate) enum ClockName {
 pub(crate) enum RuntimeName {
     /// This repository's.
     Ours,
+    /// libcrypto's own ASYNC_JOB, each with an ASYNC_WAIT_CTX. Its engine side is in Rust.
+    Libcrypto,
+    /// Both in short rounds in turn, and how they compare.
+    Both,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_core::{JobSet, JobSetError, WakeBy};
 use offload::{Counters, Drive, Engine, OffloadClient};
-use sim_engine::{DeviceConfig, SimDevice, SoftwareEngine, presets};
+use sim_engine::{Completions, DeviceConfig, SimDevice, SoftwareEngine, presets};
 
-use crate::cli::{EngineArgs, EngineName, NotifyName};
+use crate::cli::{EngineArgs, EngineName, NotifyName, RuntimeName};
 use crate::error::InputError;
 use crate::out::say;
 use crate::system;
@@ -73,6 +73,14 @@ impl EngineOptions {
         }
     }
 
+    /// Whether an operation of `size` bytes may be computed on the stack of the job that asks for it.
+    pub(crate) fn computes_in_jobs(&self, size: usize) -> bool {
+        self.fallback
+            || self.device().is_none_or(|device| {
+                device.completions == Completions::BeforePause || size < device.inline_below_bytes
+            })
+    }
+
     /// Says on standard error that results will be wrong, where the device is made to err and
     /// nobody compares them.
     pub(crate) fn warn_of_wrong_results(&self) {
@@ -100,11 +108,15 @@ impl EngineOptions {
             EngineKind::Software => (Arc::new(SoftwareEngine::new()), None),
         };
         let mut client = OffloadClient::new(Arc::clone(&engine)).with_timeout(Some(self.timeout));
-        if self.fallback {
-            client = client.with_fallback(Arc::new(SoftwareEngine::new()));
+        let fallback = self
+            .fallback
+            .then(|| Arc::new(SoftwareEngine::new()) as Arc<dyn Engine>);
+        if let Some(fallback) = &fallback {
+            client = client.with_fallback(Arc::clone(fallback));
         }
         Ok(OpenEngine {
             client,
+            fallback,
             engine,
             device,
         })
@@ -114,6 +126,8 @@ impl EngineOptions {
 /// An engine that runs, and the client of it.
 pub(crate) struct OpenEngine {
     pub(crate) client: OffloadClient,
+    /// What the client turns to when the engine refuses or fails, for who is a client of another kind.
+    pub(crate) fallback: Option<Arc<dyn Engine>>,
     engine: Arc<dyn Engine>,
     device: Option<Arc<SimDevice>>,
 }
@@ -209,6 +223,17 @@ impl NotifyName {
             NotifyName::SharedFd => WakeBy::SharedFd,
             NotifyName::Callback => WakeBy::Callback,
             NotifyName::Poll => WakeBy::Polling,
+        }
+    }
+}
+
+impl RuntimeName {
+    /// As it is typed.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            RuntimeName::Ours => "ours",
+            RuntimeName::Libcrypto => "libcrypto",
+            RuntimeName::Both => "both",
         }
     }
 }

@@ -110,6 +110,15 @@ pub(crate) enum InputError {
         path.display()
     )]
     BadOut { path: PathBuf, source: io::Error },
+    #[error("--runtime {runtime} needs libcrypto: {message}, or use --runtime ours")]
+    NoLibcrypto {
+        runtime: &'static str,
+        message: String,
+    },
+    #[error(
+        "--runtime {runtime} lets jobs compute on libcrypto's stacks here (the software engine, --fallback, or a device that answers before the pause), and they are too small for a debug build; build with --release"
+    )]
+    StacksTooSmall { runtime: &'static str },
     #[error("there is no command {name} to describe; the commands are {commands}")]
     NoSuchCommand { name: String, commands: String },
 }
@@ -139,6 +148,10 @@ pub(crate) enum RunError {
     },
     #[error("{0}")]
     Jobs(#[from] async_core::JobSetError),
+    #[error("waiting for jobs failed: {0}; run again, or use another --notify")]
+    Wait(io::Error),
+    #[error("libcrypto's jobs cannot be set up: {0}; lower --jobs, or use --runtime ours")]
+    Libcrypto(String),
     #[error(
         "{stuck} jobs are paused and nothing has woken them for {seconds} s, longer than any time-out: a wake was lost; run again with the same seed and report it"
     )]

@@ -18,8 +18,8 @@ const FD_HEADROOM: u64 = 32;
 /// Descriptors of each thread that runs jobs: an epoll and an eventfd.
 const FDS_PER_THREAD: usize = 2;
 
-/// Makes room for the descriptors of `jobs`, one each, and of `threads`: raises the soft limit to the hard one if it must. Otherwise
-/// says how many are needed and what the hard limit is.
+/// Makes room for the descriptors of `jobs`, one each, and of `threads`: raises the soft limit to the
+/// hard one if it must. Otherwise says how many are needed and what the hard limit is.
 pub(crate) fn make_room_for_fds(jobs: usize, threads: usize) -> Result<(), (u64, u64)> {
     let open = open_fds().unwrap_or(0) as u64;
     let ours = threads.saturating_mul(FDS_PER_THREAD).saturating_add(jobs) as u64;
@@ -94,10 +94,17 @@ pub(crate) struct CpuTime {
 }
 
 /// Processor time between two moments.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CpuSpent {
     pub(crate) user: Duration,
     pub(crate) system: Duration,
+}
+
+impl std::ops::AddAssign for CpuSpent {
+    fn add_assign(&mut self, more: CpuSpent) {
+        self.user += more.user;
+        self.system += more.system;
+    }
 }
 
 impl CpuTime {

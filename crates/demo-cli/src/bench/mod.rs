@@ -1,9 +1,15 @@
 //! `bench`: many jobs on an engine, each way of being woken in its row.
 
+mod compare;
+mod desk;
+mod lane;
 mod options;
+mod ours;
 mod payload;
+mod peer;
 mod progress;
 mod row;
+mod tally;
 mod verdict;
 mod worker;
 
@@ -19,7 +25,8 @@ use crate::error::{Error, RunError};
 use crate::out::{Out, say};
 use crate::report::{self, Report};
 
-pub(crate) use self::options::{BenchOptions, Until};
+pub(crate) use self::compare::Comparison;
+pub(crate) use self::options::{BenchOptions, Runtime, Until};
 
 /// Runs the rows and reports.
 pub(crate) fn run(args: BenchArgs, out: &mut Out) -> Result<ExitCode, Error> {
@@ -32,9 +39,12 @@ pub(crate) fn run(args: BenchArgs, out: &mut Out) -> Result<ExitCode, Error> {
     let mut failed = None;
     for &notify in &options.notify {
         match row::run(&options, notify, &payload) {
-            Ok(result) => {
-                report.rows.push(result.row.clone());
-                results.push(result);
+            Ok(rows) => {
+                for result in rows.results {
+                    report.rows.push(result.row.clone());
+                    results.push(result);
+                }
+                report.comparisons.extend(rows.comparison);
             }
             Err(Error::Run(error)) => {
                 report.error = Some(error.to_string());
@@ -49,7 +59,7 @@ pub(crate) fn run(args: BenchArgs, out: &mut Out) -> Result<ExitCode, Error> {
         Format::Json => report::json::write(&report, out)?,
         Format::Csv => report::csv::write(&report, out)?,
     }
-    let code = conclude(&options, &results, out)?;
+    let code = conclude(&options, &report, &results, out)?;
     match failed {
         Some(error) => Err(error.into()),
         None => Ok(code),
@@ -85,14 +95,16 @@ fn announce(options: &BenchOptions, report: &Report, out: &mut Out) -> Result<()
     Ok(())
 }
 
-/// The verdict in words, and the exit status.
+/// The comparison and the verdict in words, and the exit status.
 fn conclude(
     options: &BenchOptions,
+    report: &Report,
     results: &[RowResult],
     out: &mut Out,
 ) -> Result<ExitCode, Error> {
     let table = options.format == Format::Table;
-    for line in verdict::lines(options, results) {
+    let comparisons = report.comparisons.iter().map(ToString::to_string);
+    for line in comparisons.chain(verdict::lines(options, results)) {
         if table {
             out.line(line)?;
         } else {
@@ -103,7 +115,7 @@ fn conclude(
     let mut code = ExitCode::SUCCESS;
     for result in results {
         for problem in &result.problems {
-            let _ = say(format_args!("{}: {problem}", result.row.notify));
+            let _ = say(format_args!("{}: {problem}", result.name));
             code = ExitCode::FAILURE;
         }
     }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use libcrypto_peer::Libcrypto;
 use offload::OpKind;
 
 use super::payload;
-use crate::cli::{BenchArgs, Format, NotifyArg, NotifyName};
+use crate::cli::{BenchArgs, Format, NotifyArg, NotifyName, RuntimeName};
 use crate::engine::EngineOptions;
 use crate::error::InputError;
 use crate::system;
@@ -21,6 +22,9 @@ pub(crate) struct BenchOptions {
     pub(crate) jobs: usize,
     pub(crate) threads: usize,
     pub(crate) until: Until,
+    pub(crate) runtime: RuntimeName,
+    /// The same, ready to run: those that take turns in each row.
+    pub(crate) runtimes: Vec<Runtime>,
     /// The rows, in order.
     pub(crate) notify: Vec<NotifyName>,
     pub(crate) op: OpKind,
@@ -29,6 +33,22 @@ pub(crate) struct BenchOptions {
     pub(crate) format: Format,
     /// What was left out, and why.
     pub(crate) notes: Vec<String>,
+}
+
+/// Whose jobs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Runtime {
+    Ours,
+    Libcrypto(Libcrypto),
+}
+
+impl Runtime {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Runtime::Ours => RuntimeName::Ours.name(),
+            Runtime::Libcrypto(_) => RuntimeName::Libcrypto.name(),
+        }
+    }
 }
 
 /// When a row ends.
@@ -45,8 +65,21 @@ impl BenchOptions {
             return Err(InputError::MoreThreadsThanJobs { threads, jobs });
         }
         let payload = payload::bytes_max(size, args.input.is_some());
-        check_memory(jobs, size, payload, system::memory_bytes())?;
+        let sides = if args.runtime == RuntimeName::Both {
+            2
+        } else {
+            1
+        };
+        check_memory(jobs, sides, size, payload, system::memory_bytes())?;
         let engine = EngineOptions::new(&args.engine)?;
+        if cfg!(debug_assertions)
+            && args.runtime != RuntimeName::Ours
+            && engine.computes_in_jobs(size)
+        {
+            let runtime = args.runtime.name();
+            return Err(InputError::StacksTooSmall { runtime });
+        }
+        let runtimes = runtimes(args.runtime)?;
         let mut notes = Vec::new();
         let notify = match args.notify {
             NotifyArg::All => NotifyName::ALL.to_vec(),
@@ -63,6 +96,8 @@ impl BenchOptions {
                 Some(total) => Until::Operations(total as u64),
                 None => Until::Time(args.duration),
             },
+            runtime: args.runtime,
+            runtimes,
             notify,
             op: args.op,
             size,
@@ -71,7 +106,7 @@ impl BenchOptions {
             notes: Vec::new(),
         };
         if options.notify.contains(&NotifyName::Fd)
-            && let Err((need, limit)) = system::make_room_for_fds(jobs, threads)
+            && let Err((need, limit)) = system::make_room_for_fds(jobs * sides, threads * sides)
         {
             if options.notify.len() == 1 {
                 return Err(InputError::TooFewFds { jobs, need, limit });
@@ -86,13 +121,38 @@ impl BenchOptions {
     }
 }
 
+/// Whose jobs run. libcrypto is loaded only where it is asked for.
+fn runtimes(name: RuntimeName) -> Result<Vec<Runtime>, InputError> {
+    let libcrypto = || {
+        let missing = |message| InputError::NoLibcrypto {
+            runtime: name.name(),
+            message,
+        };
+        let library = Libcrypto::load().map_err(|e| missing(e.to_string()))?;
+        if !library.is_capable() {
+            let version = library.version();
+            return Err(missing(format!(
+                "{version} has no jobs on this system; install a build with them"
+            )));
+        }
+        Ok(Runtime::Libcrypto(library))
+    };
+    Ok(match name {
+        RuntimeName::Ours => vec![Runtime::Ours],
+        RuntimeName::Libcrypto => vec![libcrypto()?],
+        RuntimeName::Both => vec![Runtime::Ours, libcrypto()?],
+    })
+}
+
 fn check_memory(
     jobs: usize,
+    sides: usize,
     size: usize,
     payload: u64,
     memory: Option<u64>,
 ) -> Result<(), InputError> {
     let need = (jobs as u64)
+        .saturating_mul(sides as u64)
         .saturating_mul(size as u64 + JOB_BYTES)
         .saturating_add(payload);
     match memory {
@@ -113,10 +173,12 @@ mod tests {
     #[test]
     fn half_the_memory_is_the_bound() {
         let have = Some(2 * (1024 + JOB_BYTES) * 100);
-        assert!(check_memory(100, 1024, 0, have).is_ok());
-        assert!(check_memory(100, 1024, 1, have).is_err());
-        assert!(check_memory(101, 1024, 0, have).is_err());
-        assert!(check_memory(usize::MAX, usize::MAX >> 20, u64::MAX, have).is_err());
-        assert!(check_memory(1_000_000, 1024, 0, None).is_ok());
+        assert!(check_memory(100, 1, 1024, 0, have).is_ok());
+        assert!(check_memory(100, 1, 1024, 1, have).is_err());
+        assert!(check_memory(50, 2, 1024, 0, have).is_ok());
+        assert!(check_memory(51, 2, 1024, 0, have).is_err());
+        assert!(check_memory(101, 1, 1024, 0, have).is_err());
+        assert!(check_memory(usize::MAX, 1, usize::MAX >> 20, u64::MAX, have).is_err());
+        assert!(check_memory(1_000_000, 1, 1024, 0, None).is_ok());
     }
 }

@@ -1,5 +1,6 @@
 //! The progress bar: on a terminal, on standard error.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -14,14 +15,17 @@ pub(crate) struct Progress {
     bar: ProgressBar,
     until: Until,
     started: Instant,
+    done: Cell<u64>,
 }
 
 impl Progress {
-    pub(crate) fn new(name: &str, until: Until) -> Progress {
+    /// Of a row in which `lanes` take turns, each until `until`.
+    pub(crate) fn new(name: &str, until: Until, lanes: usize) -> Progress {
         let length = match until {
             Until::Time(time) => time.as_millis() as u64, // at most a day
             Until::Operations(total) => total,
         };
+        let length = length.saturating_mul(lanes as u64);
         let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
         // Invariant: the template is a constant of ours.
         let style = ProgressStyle::with_template("{prefix:>10} {bar:40} {msg}")
@@ -32,10 +36,14 @@ impl Progress {
             bar,
             until,
             started: Instant::now(),
+            done: Cell::new(0),
         }
     }
 
-    pub(crate) fn update(&self, done: u64) {
+    /// So many operations more are done.
+    pub(crate) fn add(&self, more: u64) {
+        let done = self.done.get() + more;
+        self.done.set(done);
         match self.until {
             Until::Time(_) => self
                 .bar

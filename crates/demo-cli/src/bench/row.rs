@@ -1,65 +1,129 @@
-//! One row: an engine of its own, threads, and the account at the end.
+//! One row, or one of each runtime: lanes that take turns, and the account at the end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use offload::{ClientStats, Counters, OffloadClient};
+use offload::Counters;
 
-use super::options::{BenchOptions, Until};
+use super::compare::Comparison;
+use super::lane::{Account, Lane, Share, share};
+use super::options::{BenchOptions, Runtime, Until};
 use super::payload::Payload;
-use super::progress::{Progress, TICK};
-use super::worker::{self, End, Tally, Work};
+use super::progress::Progress;
+use super::tally::{Tally, name_of};
 use crate::cli::NotifyName;
 use crate::error::{Error, RunError};
 use crate::report::{InFlight, Latency, Row};
-use crate::system::{self, CpuSpent, CpuTime};
+use crate::system;
 
 /// How long descriptors may stay open behind a row.
 const FDS_SETTLE: Duration = Duration::from_secs(2);
+/// Rounds of each lane where several take turns: odd, so that there is a middle one.
+const ROUNDS: u64 = 9;
+
+/// What came of one way of being woken.
+pub(crate) struct Rows {
+    /// A row for each runtime.
+    pub(crate) results: Vec<RowResult>,
+    pub(crate) comparison: Option<Comparison>,
+}
 
 /// A row and what is wrong with it.
 pub(crate) struct RowResult {
+    /// The way of being woken, and the runtime where there are two.
+    pub(crate) name: String,
     pub(crate) row: Row,
     /// Why the run is not a success; one sentence each.
     pub(crate) problems: Vec<String>,
 }
 
-/// Runs one row from a fresh engine to a closed one.
+/// Runs the rows of one way of being woken, from fresh engines to closed ones.
 pub(crate) fn run(
     options: &BenchOptions,
     notify: NotifyName,
     payload: &Arc<Payload>,
-) -> Result<RowResult, Error> {
-    let progress = Progress::new(notify.name(), options.until);
+) -> Result<Rows, Error> {
+    let progress = Progress::new(notify.name(), options.until, options.runtimes.len());
     let fds_before = system::open_fds();
-    let engine = options.engine.open()?;
-    let cpu = CpuTime::now();
-    let start = Instant::now();
-    let ran = run_threads(options, notify, payload, &engine.client, &progress);
-    let wall = start.elapsed();
-    let cpu = CpuTime::now().since(cpu);
+    let mut lanes = Vec::new();
+    let mut ran = Ok(Vec::new());
+    for &runtime in &options.runtimes {
+        match Lane::open(options, runtime, notify, payload) {
+            Ok(lane) => lanes.push(lane),
+            Err(error) => ran = ran.and(Err(error)),
+        }
+    }
+    if ran.is_ok() {
+        ran = take_turns(&mut lanes, options.until, &progress).map_err(Error::from);
+    }
     progress.finish();
-    let client = engine.client.stats();
-    let (counters, utilisation) = engine.close();
-    let tally = ran?;
+    // All of them, whatever went wrong with one.
+    let accounts: Vec<_> = lanes
+        .into_iter()
+        .map(|lane| (lane.runtime, lane.close()))
+        .collect();
+    let rounds = ran?;
     let fds_after = settled_fds(fds_before);
 
-    let account = Account {
-        tally: &tally,
-        counters,
-        fds: fds_before.zip(fds_after),
-        seed: options.engine.seed,
+    let mut results = Vec::new();
+    for (runtime, account) in accounts {
+        let account = account?;
+        let audit = Audit {
+            tally: &account.tally,
+            counters: account.counters,
+            seed: options.engine.seed,
+        };
+        results.push(RowResult {
+            name: match options.runtimes.len() {
+                1 => notify.name().to_owned(),
+                _ => format!("{} ({})", notify.name(), runtime.name()),
+            },
+            problems: audit.problems(),
+            row: row(options, runtime, notify, &account),
+        });
+    }
+    // Whose they are cannot be told where lanes ran side by side.
+    if let Some(last) = results.last_mut() {
+        last.problems.extend(fds_left(fds_before.zip(fds_after)));
+    }
+    let comparison = (options.runtimes.len() > 1).then(|| Comparison::new(notify, &rounds));
+    Ok(Rows {
+        results,
+        comparison,
+    })
+}
+
+/// Runs the lanes in rounds, first one first and then the other, so that whatever else the machine does
+/// meets all of them. Returns for each round what an operation took in each lane, in nanoseconds.
+fn take_turns(
+    lanes: &mut [Lane],
+    until: Until,
+    progress: &Progress,
+) -> Result<Vec<Vec<Option<f64>>>, RunError> {
+    let rounds = match (lanes.len(), until) {
+        (1, _) => 1,
+        (_, Until::Time(_)) => ROUNDS,
+        (_, Until::Operations(total)) => ROUNDS.min(total),
     };
-    let problems = account.problems();
-    let timing = Timing {
-        wall,
-        cpu,
-        utilisation,
-    };
-    let row = row(options, notify, &tally, client, counters, timing);
-    Ok(RowResult { row, problems })
+    let mut took = Vec::new();
+    for round in 0..rounds {
+        let length = match until {
+            Until::Time(time) => Share::Time(time / rounds as u32), // a few
+            Until::Operations(total) => {
+                Share::Operations(share(total, rounds as usize, round as usize))
+            }
+        };
+        let mut ns_per_op = vec![None; lanes.len()];
+        let mut order: Vec<usize> = (0..lanes.len()).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for at in order {
+            ns_per_op[at] = lanes[at].round(length, progress)?;
+        }
+        took.push(ns_per_op);
+    }
+    Ok(took)
 }
 
 /// How many descriptors are open once everything has let go: a thread that is just ending can
@@ -75,81 +139,14 @@ fn settled_fds(expected: Option<usize>) -> Option<usize> {
     }
 }
 
-fn run_threads(
-    options: &BenchOptions,
-    notify: NotifyName,
-    payload: &Arc<Payload>,
-    client: &OffloadClient,
-    progress: &Progress,
-) -> Result<Tally, RunError> {
-    let done = Arc::new(AtomicU64::new(0));
-    let start = Instant::now();
-    let (report, reports) = channel();
-    let mut threads = Vec::with_capacity(options.threads);
-    for thread in 0..options.threads {
-        let end = match options.until {
-            Until::Time(time) => End::At(start + time),
-            Until::Operations(total) => End::After(share(total, options.threads, thread)),
-        };
-        let work = Work {
-            thread: thread as u64,
-            jobs: share(options.jobs as u64, options.threads, thread) as usize,
-            wake: notify.wake_by(),
-            client: client.clone(),
-            payload: Arc::clone(payload),
-            end,
-            timeout: options.engine.timeout,
-            done: Arc::clone(&done),
-        };
-        let report = report.clone();
-        let handle = std::thread::Builder::new()
-            .name(format!("bench-{thread}"))
-            .spawn(move || {
-                // The receiver lives until all threads have reported or gone.
-                let _ = report.send(worker::run(&work));
-            })
-            .map_err(RunError::Thread)?;
-        threads.push(handle);
-    }
-    drop(report);
-    let mut total = Ok(Tally::new());
-    loop {
-        match reports.recv_timeout(TICK) {
-            Ok(Ok(tally)) => {
-                if let Ok(total) = &mut total {
-                    total.add(tally);
-                }
-            }
-            Ok(Err(error)) => total = total.and(Err(error)),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-        progress.update(done.load(Ordering::Relaxed));
-    }
-    for handle in threads {
-        if handle.join().is_err() {
-            total = total.and(Err(RunError::Panicked));
-        }
-    }
-    total
-}
-
-/// What is `thread`'s of `total`, as even as it goes.
-fn share(total: u64, threads: usize, thread: usize) -> u64 {
-    let (threads, thread) = (threads as u64, thread as u64);
-    total / threads + u64::from(thread < total % threads)
-}
-
 /// Everything that must add up when a row is over.
-struct Account<'a> {
+struct Audit<'a> {
     tally: &'a Tally,
     counters: Counters,
-    /// Open before and after.
-    fds: Option<(usize, usize)>,
     seed: u64,
 }
 
-impl Account<'_> {
+impl Audit<'_> {
     fn problems(&self) -> Vec<String> {
         let (tally, counters) = (self.tally, self.counters);
         let mut problems = Vec::new();
@@ -158,7 +155,7 @@ impl Account<'_> {
                 "not verified: {} of {} responses are wrong, the first that of {} with --seed {}; do not use this engine",
                 tally.wrong,
                 tally.completed,
-                worker::name_of(id),
+                name_of(id),
                 self.seed
             ));
         }
@@ -184,32 +181,23 @@ impl Account<'_> {
                 counters.in_flight
             ));
         }
-        if let Some((before, after)) = self.fds
-            && after > before
-        {
-            problems.push(format!(
-                "broken invariant: {before} file descriptors were open before the row and {after} after it"
-            ));
-        }
         problems
     }
 }
 
-struct Timing {
-    wall: Duration,
-    cpu: CpuSpent,
-    utilisation: Option<f64>,
+/// What is wrong with the descriptors that were open before and after.
+fn fds_left(fds: Option<(usize, usize)>) -> Option<String> {
+    let (before, after) = fds?;
+    (after > before).then(|| {
+        format!(
+            "broken invariant: {before} file descriptors were open before the row and {after} after it"
+        )
+    })
 }
 
-fn row(
-    options: &BenchOptions,
-    notify: NotifyName,
-    tally: &Tally,
-    client: ClientStats,
-    counters: Counters,
-    timing: Timing,
-) -> Row {
-    let wall_s = timing.wall.as_secs_f64();
+fn row(options: &BenchOptions, runtime: Runtime, notify: NotifyName, account: &Account) -> Row {
+    let tally = &account.tally;
+    let wall_s = account.wall.as_secs_f64();
     let ops_per_s = tally.completed as f64 / wall_s;
     // Little's law, over the operations that were answered.
     let in_flight_mean = tally.latency_sum.as_secs_f64() / wall_s;
@@ -217,7 +205,7 @@ fn row(
         engine: options.engine.name(),
         device: options.engine.device().map(|d| d.name.clone()),
         clock: "real",
-        runtime: "ours",
+        runtime: runtime.name(),
         notify: notify.name(),
         op: options.op.name(),
         size_bytes: options.size,
@@ -226,14 +214,14 @@ fn row(
         completed: tally.completed,
         failed: tally.failed,
         cancelled: tally.cancelled,
-        orphaned: counters.orphaned,
-        retries: client.ring_full,
+        orphaned: account.counters.orphaned,
+        retries: tally.retries,
         pauses: tally.set.pauses,
-        spurious_resumes: client.resumed_early,
+        spurious_resumes: tally.resumed_early,
         wakes: tally.set.wakes,
         wall_s,
-        cpu_user_s: timing.cpu.user.as_secs_f64(),
-        cpu_sys_s: timing.cpu.system.as_secs_f64(),
+        cpu_user_s: account.cpu.user.as_secs_f64(),
+        cpu_sys_s: account.cpu.system.as_secs_f64(),
         ops_per_s,
         bytes_per_s: ops_per_s * options.size as f64,
         latency_us: Latency::new(&tally.latency_ns),
@@ -242,7 +230,7 @@ fn row(
             mean: in_flight_mean,
             max: tally.set.in_flight_max,
         },
-        engine_utilisation: timing.utilisation,
+        engine_utilisation: account.utilisation,
         results: "computed",
         verified: tally.wrong == 0 && tally.completed > 0,
     }
@@ -251,15 +239,6 @@ fn row(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shares_add_up() {
-        for (total, threads) in [(10, 3), (3, 3), (1000, 7), (0, 2)] {
-            let shares: Vec<u64> = (0..threads).map(|t| share(total, threads, t)).collect();
-            assert_eq!(shares.iter().sum::<u64>(), total);
-            assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1);
-        }
-    }
 
     fn clean() -> (Tally, Counters) {
         let mut tally = Tally::new();
@@ -274,12 +253,11 @@ mod tests {
         (tally, counters)
     }
 
-    fn problems(tally: &Tally, counters: Counters, fds: Option<(usize, usize)>) -> Vec<String> {
+    fn problems(tally: &Tally, counters: Counters) -> Vec<String> {
         let seed = 1;
-        Account {
+        Audit {
             tally,
             counters,
-            fds,
             seed,
         }
         .problems()
@@ -288,23 +266,24 @@ mod tests {
     #[test]
     fn each_invariant_is_looked_at() {
         let (tally, counters) = clean();
-        assert!(problems(&tally, counters, Some((4, 4))).is_empty());
-        assert!(problems(&tally, counters, Some((4, 5)))[0].contains("descriptors"));
+        assert!(problems(&tally, counters).is_empty());
+        assert!(fds_left(Some((4, 4))).is_none());
+        assert!(fds_left(Some((4, 5))).is_some_and(|p| p.contains("descriptors")));
 
         let mut lost = counters;
         lost.completed = 4;
-        assert!(problems(&tally, lost, None)[0].contains("4 were completed"));
+        assert!(problems(&tally, lost)[0].contains("4 were completed"));
         lost.in_flight = 1;
-        assert!(problems(&tally, lost, None)[0].contains("1 are in flight"));
+        assert!(problems(&tally, lost)[0].contains("1 are in flight"));
 
         let (mut tally, counters) = clean();
         tally.set.finished = 4;
-        assert!(problems(&tally, counters, None)[0].contains("4 finished"));
+        assert!(problems(&tally, counters)[0].contains("4 finished"));
 
         let (mut tally, counters) = clean();
         tally.wrong = 2;
         tally.first_wrong = Some(2 << 40 | 77);
-        let problem = &problems(&tally, counters, None)[0];
+        let problem = &problems(&tally, counters)[0];
         assert!(
             problem.contains("2 of 5") && problem.contains("operation 77 of thread 2"),
             "{problem}"
@@ -312,6 +291,6 @@ mod tests {
 
         let (mut tally, counters) = clean();
         tally.completed = 0;
-        assert!(problems(&tally, counters, None)[0].contains("no operation"));
+        assert!(problems(&tally, counters)[0].contains("no operation"));
     }
 }

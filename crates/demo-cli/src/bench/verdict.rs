@@ -47,11 +47,11 @@ enum Verdict {
 pub(crate) fn lines(options: &BenchOptions, results: &[RowResult]) -> Vec<String> {
     let device = options.engine.device();
     let capacity = device.and_then(|d| capacity(d, options.op, options.size));
-    let mut rows: Vec<_> = results.iter().map(|r| &r.row).collect();
-    rows.retain(|row| row.completed > 0);
-    rows.sort_by(|a, b| b.ops_per_s.total_cmp(&a.ops_per_s));
+    let mut rows: Vec<_> = results.iter().map(|r| (&r.name, &r.row)).collect();
+    rows.retain(|(_, row)| row.completed > 0);
+    rows.sort_by(|(_, a), (_, b)| b.ops_per_s.total_cmp(&a.ops_per_s));
     let mut lines: Vec<(Verdict, Vec<&str>)> = Vec::new();
-    for row in &rows {
+    for (name, row) in rows {
         let cpus = (row.cpu_user_s + row.cpu_sys_s) / row.wall_s;
         let verdict = match device {
             None => Verdict::Inline,
@@ -59,8 +59,8 @@ pub(crate) fn lines(options: &BenchOptions, results: &[RowResult]) -> Vec<String
         };
         let same = |known: &Verdict| discriminant(known) == discriminant(&verdict);
         match lines.iter_mut().find(|(known, _)| same(known)) {
-            Some((_, names)) => names.push(row.notify),
-            None => lines.push((verdict, vec![row.notify])),
+            Some((_, names)) => names.push(name),
+            None => lines.push((verdict, vec![name])),
         }
     }
     let one = lines.len() == 1;

@@ -7,7 +7,7 @@ pub(crate) mod table;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::bench::{BenchOptions, Until};
+use crate::bench::{BenchOptions, Comparison, Runtime, Until};
 use crate::system;
 use crate::units::{show_duration, show_size};
 
@@ -22,6 +22,9 @@ pub(crate) struct Report {
     pub(crate) host: Host,
     pub(crate) options: Options,
     pub(crate) rows: Vec<Row>,
+    /// One for each way of being woken, where two runtimes took turns.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) comparisons: Vec<Comparison>,
     /// Why the run ended before its last row, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
@@ -38,6 +41,9 @@ pub(crate) struct Host {
     pub(crate) memory_bytes: Option<u64>,
     /// Figures of a build with debug assertions are not worth comparing.
     pub(crate) debug_build: bool,
+    /// The version of libcrypto whose jobs were measured, in its own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) libcrypto: Option<String>,
 }
 
 /// What was asked for.
@@ -129,6 +135,10 @@ impl Report {
             Until::Time(time) => (Some(time.as_secs_f64()), None),
             Until::Operations(total) => (None, Some(total)),
         };
+        let libcrypto = options.runtimes.iter().find_map(|runtime| match runtime {
+            Runtime::Ours => None,
+            Runtime::Libcrypto(library) => Some(library.version()),
+        });
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok();
         Report {
             schema: SCHEMA,
@@ -140,12 +150,13 @@ impl Report {
                 kernel: kernel.map(|k| k.trim().to_owned()),
                 memory_bytes: system::memory_bytes(),
                 debug_build: cfg!(debug_assertions),
+                libcrypto,
             },
             options: Options {
                 engine: options.engine.name(),
                 device: options.engine.device().map(|d| d.name.clone()),
                 clock: "real",
-                runtime: "ours",
+                runtime: options.runtime.name(),
                 notify: options.notify.iter().map(|n| n.name()).collect(),
                 op: options.op.name(),
                 size_bytes: options.size,
@@ -158,6 +169,7 @@ impl Report {
                 fallback: options.engine.fallback,
             },
             rows: Vec::new(),
+            comparisons: Vec::new(),
             error: None,
         }
     }
@@ -187,8 +199,13 @@ impl Report {
         } else {
             ""
         };
+        let runtime = match (&self.host.libcrypto, o.runtime) {
+            (None, _) => String::new(),
+            (Some(version), "both") => format!(", jobs of ours and of {version} in turn"),
+            (Some(version), _) => format!(", jobs of {version}"),
+        };
         format!(
-            "{} of {} on {device}{fallback}, {} jobs in flight on {}, {until} per row, {} cpus, seed {}{debug}",
+            "{} of {} on {device}{fallback}, {} jobs in flight on {}, {until} per row{runtime}, {} cpus, seed {}{debug}",
             o.op,
             show_size(o.size_bytes),
             o.jobs,

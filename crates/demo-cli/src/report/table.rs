@@ -30,11 +30,22 @@ const STYLE: TableStyle =
 pub(crate) fn write(report: &Report, out: &mut Out) -> Result<(), RunError> {
     let mut table = Table::new();
     table.load_style(STYLE);
-    table.set_header(HEADER);
-    for row in &report.rows {
-        table.add_row(cells(row));
+    // Beside the way of being woken, and only where there is something to tell apart.
+    let runtimes = report.options.runtime != "ours";
+    let left = usize::from(runtimes) + 1;
+    let mut header = HEADER.map(str::to_owned).to_vec();
+    if runtimes {
+        header.insert(1, "runtime".to_owned());
     }
-    for column in table.column_iter_mut().skip(1) {
+    table.set_header(header);
+    for row in &report.rows {
+        let mut cells = cells(row).to_vec();
+        if runtimes {
+            cells.insert(1, row.runtime.to_owned());
+        }
+        table.add_row(cells);
+    }
+    for column in table.column_iter_mut().skip(left) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     out.line(table.trim_fmt())

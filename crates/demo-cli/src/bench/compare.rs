@@ -1,0 +1,95 @@
+//! Two runtimes, round by round.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::cli::NotifyName;
+
+/// How our jobs compare with libcrypto's, told in one way.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Comparison {
+    pub(crate) notify: &'static str,
+    /// Rounds in which both completed operations.
+    pub(crate) rounds: usize,
+    /// What an operation took with our jobs, in parts of what it took with libcrypto's in the same
+    /// round: less than 1 where ours are faster. `None` without rounds.
+    pub(crate) ns_per_op_ours_over_libcrypto: Option<Spread>,
+}
+
+/// A figure of several rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+}
+
+impl Comparison {
+    /// Of rounds that each took so many nanoseconds per operation in each lane, ours first.
+    pub(crate) fn new(notify: NotifyName, rounds: &[Vec<Option<f64>>]) -> Comparison {
+        let ratio = |round: &Vec<Option<f64>>| match round[..] {
+            [Some(ours), Some(libcrypto)] => Some(ours / libcrypto),
+            _ => None,
+        };
+        let ratios: Vec<f64> = rounds.iter().filter_map(ratio).collect();
+        Comparison {
+            notify: notify.name(),
+            rounds: ratios.len(),
+            ns_per_op_ours_over_libcrypto: Spread::of(ratios),
+        }
+    }
+}
+
+impl Spread {
+    fn of(mut figures: Vec<f64>) -> Option<Spread> {
+        figures.sort_by(f64::total_cmp);
+        let (least, most) = (*figures.first()?, *figures.last()?);
+        let middle = figures.len() / 2;
+        let median = match figures.len() % 2 {
+            1 => figures[middle],
+            _ => f64::midpoint(figures[middle - 1], figures[middle]),
+        };
+        Some(Spread {
+            median,
+            least,
+            most,
+        })
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ns_per_op_ours_over_libcrypto {
+            None => write!(f, "{}: nothing to compare", self.notify),
+            Some(ratio) => write!(
+                f,
+                "{}: time per operation, ours / libcrypto: {:.2} (median of {} rounds, {:.2} to {:.2})",
+                self.notify, ratio.median, self.rounds, ratio.least, ratio.most
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_and_the_spread_of_the_rounds_that_both_completed() {
+        let rounds = [
+            vec![Some(100.0), Some(200.0)],
+            vec![Some(300.0), Some(200.0)],
+            vec![None, Some(200.0)],
+            vec![Some(180.0), Some(200.0)],
+        ];
+        let comparison = Comparison::new(NotifyName::Fd, &rounds);
+        assert_eq!(
+            comparison.to_string(),
+            "fd: time per operation, ours / libcrypto: 0.90 (median of 3 rounds, 0.50 to 1.50)"
+        );
+        assert_eq!(Spread::of(vec![1.0, 3.0]).map(|s| s.median), Some(2.0));
+        let none = Comparison::new(NotifyName::Fd, &rounds[2..3]);
+        assert_eq!(none.to_string(), "fd: nothing to compare");
+    }
+}
