@@ -10,6 +10,7 @@ use offload::{MAX_DATA_BYTES, OpKind};
 pub(crate) fn as_typed(sentence: &str) -> String {
     sentence
         .replace("max_jobs or stack_bytes", "--jobs")
+        .replace("use fewer jobs", "lower --jobs")
         .replace(
             "or run without a time-out",
             "or raise the limit on them (ulimit -u)",
