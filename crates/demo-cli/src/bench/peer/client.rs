@@ -13,6 +13,14 @@ use waitctx::{Notifier, Status, WaitCtx};
 
 use crate::bench::worker::Work;
 
+/// What one operation after another needs.
+pub(super) struct Place {
+    /// What the engine tells.
+    pub(super) ctx: WaitCtx,
+    /// Where the last answer was, for the next one; none while an operation is under way.
+    pub(super) kept: Cell<Option<Pending>>,
+}
+
 /// Runs operations for the jobs of one thread.
 pub(super) struct PeerClient {
     libcrypto: Libcrypto,
@@ -72,39 +80,49 @@ impl PeerClient {
         self.given_up.set(true);
     }
 
-    /// Runs one operation, begun at `since`, and returns its response. The engine tells `ctx`.
+    /// Runs one operation, begun at `since`, and returns its response. The engine tells `place`.
     pub(super) fn run(
         &self,
-        ctx: &WaitCtx,
+        place: &Place,
         since: Instant,
         request: Request,
     ) -> Result<Response, OffloadError> {
-        let error = match self.run_on(&*self.engine, ctx, since, request) {
+        let error = match self.run_on(&*self.engine, place, since, request) {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
         match &self.fallback {
             None => Err(error),
-            Some(fallback) => self.run_on(&**fallback, ctx, since, try_elsewhere(error)?),
+            Some(fallback) => self.run_on(&**fallback, place, since, try_elsewhere(error)?),
         }
     }
 
     fn run_on(
         &self,
         engine: &dyn Engine,
-        ctx: &WaitCtx,
+        place: &Place,
         since: Instant,
-        request: Request,
+        mut request: Request,
     ) -> Result<Response, OffloadError> {
-        let request = match engine.run_inline(request) {
-            Ok(answer) => return answer.map_err(OffloadError::Failed),
-            Err(request) => request,
-        };
+        if engine.runs_inline(&request) {
+            request = match engine.run_inline(request) {
+                Ok(answer) => return answer.map_err(OffloadError::Failed),
+                Err(request) => request,
+            };
+        }
+        let ctx = &place.ctx;
         let notifier = match ctx.notifier() {
             Ok(notifier) => notifier,
             Err(source) => return Err(OffloadError::NoNotifier { source, request }),
         };
-        let (pending, completion) = Pending::new(notifier.clone());
+        let (pending, completion) = match place.kept.take() {
+            // Of the operation before, in the same context.
+            Some(mut pending) => {
+                let completion = pending.again(None);
+                (pending, completion)
+            }
+            None => Pending::new(notifier.clone()),
+        };
         let submission = Submission {
             request,
             completion,
@@ -114,6 +132,7 @@ impl PeerClient {
         let mut resumed = false;
         loop {
             if let Some(answer) = pending.take() {
+                place.kept.set(Some(pending));
                 return answer.map_err(OffloadError::Failed);
             }
             if resumed {

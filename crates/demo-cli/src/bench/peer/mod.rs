@@ -15,13 +15,13 @@
 //! Submitting and taking an answer needs 3 KiB, computing in the job up to 12 KiB (AES-GCM with
 //! fallback; x86-64, Rust 1.95, optimised); in debug builds 15 KiB and more than there is.
 //!
-//! Costs that a C program would not have: the checks of [`PeerJobs`], the queue being told through
-//! two contexts, and an [`offload::Pending`] that is allocated for each operation. The guard pages cost
-//! nothing that could be told from the noise once they are made; they keep huge pages out of
-//! libcrypto's heap, where the system would use them unasked.
+//! Costs that a C program would not have: the checks of [`PeerJobs`], and the queue being told through
+//! two contexts. The guard pages cost nothing that could be told from the noise once they are made;
+//! they keep huge pages out of libcrypto's heap, where the system would use them unasked.
 
 mod client;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
@@ -33,7 +33,7 @@ use libcrypto_peer::{Libcrypto, PeerError, PeerJobs, Progress, RunError as PeerR
 use offload::Drive;
 use waitctx::{Callback, FdPoller, ReadyQueue, Status, WaitCtx};
 
-use self::client::PeerClient;
+use self::client::{PeerClient, Place};
 use super::desk::Desk;
 use super::tally::Tally;
 use super::worker::{Jobs, Work};
@@ -69,8 +69,8 @@ struct Shared {
 
 /// How a place's job is told.
 struct Slot {
-    /// What the engine tells.
-    ctx: WaitCtx,
+    /// What the engine tells and where its answer is.
+    place: Place,
     /// What libcrypto's callback tells: attached to the queue.
     _queued: Option<WaitCtx>,
 }
@@ -202,7 +202,7 @@ impl Jobs for PeerSet {
                 } else {
                     // Its job took the answer before. An fd that stays readable would be reported for
                     // ever; a read that fails is tried again then.
-                    let _ = self.shared.slots[place].ctx.acknowledge();
+                    let _ = self.shared.slots[place].place.ctx.acknowledge();
                 }
             }
             let now = Instant::now();
@@ -253,31 +253,35 @@ impl Jobs for PeerSet {
 impl Shared {
     /// What each job runs, on a stack of libcrypto's.
     fn serve(&self, place: usize) {
-        let ctx = &self.slots[place].ctx;
+        let slot = &self.slots[place].place;
         let since = self.desk.started(place);
         self.desk
-            .serve(place, |request| self.client.run(ctx, since, request));
+            .serve(place, |request| self.client.run(slot, since, request));
     }
 }
 
 impl Slot {
     fn new(source: &Source) -> Slot {
         Slot {
-            ctx: WaitCtx::new(),
+            place: Place {
+                ctx: WaitCtx::new(),
+                kept: Cell::new(None),
+            },
             _queued: matches!(source, Source::Queue(_)).then(WaitCtx::new),
         }
     }
 
     /// Lets what the engine tells reach the host by way of libcrypto's context.
     fn connect(&self, place: usize, jobs: &PeerJobs, source: &mut Source) -> Result<(), RunError> {
+        let ctx = &self.place.ctx;
         let peer_ctx = jobs.wait_ctx(place);
         match (source, &self._queued) {
             (Source::Fds(poller), _) => {
-                self.ctx.notifier().map_err(RunError::WakeSource)?;
+                ctx.notifier().map_err(RunError::WakeSource)?;
                 poller
-                    .follow(&self.ctx, place as u64)
+                    .follow(ctx, place as u64)
                     .map_err(|e| RunError::WakeSource(io::Error::other(e)))?;
-                if let Some(fd) = self.ctx.wake_fd() {
+                if let Some(fd) = ctx.wake_fd() {
                     let shared = peer_ctx.share_wait_fd(WAKE_KEY, Arc::clone(fd));
                     shared.map_err(|e| not_set_up(&e))?;
                 }
@@ -294,10 +298,10 @@ impl Slot {
                 // As an engine finds it there. A new context had no wake that could be lost.
                 if let Some(callback) = peer_ctx.callback() {
                     let call = Callback::new(move || _ = callback.call());
-                    drop(self.ctx.set_callback(call));
+                    drop(ctx.set_callback(call));
                 }
             }
-            _ => drop(self.ctx.set_silent(true)),
+            _ => drop(ctx.set_silent(true)),
         }
         Ok(())
     }
