@@ -40,6 +40,13 @@ pub struct PoolConfig {
     /// Valgrind takes a wipe for a write below a stack pointer; with the suppressions in this
     /// crate's `valgrind.supp` it does not.
     pub wipe_stacks: bool,
+    /// Whether a stack may do without a guard page where the system refuses one: an overflow then
+    /// overwrites another job's memory, silently. It only permits; guards are used for as long as
+    /// the system has them, and [`PoolStats::guard`](crate::PoolStats::guard) says when it has not.
+    /// Without it a job that cannot have one is not started
+    /// ([`StartError::Stack`](crate::StartError::Stack)). Of no meaning with a `stack_source`.
+    /// Default: no.
+    pub allow_unguarded: bool,
     /// Where stacks come from; `None` for the built-in one, which maps them with a guard page
     /// below each. Default: `None`.
     pub stack_source: Option<Arc<dyn StackSource>>,
@@ -59,6 +66,7 @@ impl Default for PoolConfig {
             init_jobs: 0,
             stack_bytes: if cfg!(debug_assertions) { 256 } else { 64 } * 1024,
             wipe_stacks: false,
+            allow_unguarded: false,
             stack_source: None,
         }
     }
@@ -71,6 +79,7 @@ impl fmt::Debug for PoolConfig {
             .field("init_jobs", &self.init_jobs)
             .field("stack_bytes", &self.stack_bytes)
             .field("wipe_stacks", &self.wipe_stacks)
+            .field("allow_unguarded", &self.allow_unguarded)
             .field("stack_source", &self.stack_source.as_ref().map(|_| ".."))
             .finish()
     }

@@ -50,15 +50,20 @@ pub fn cleanup_thread() -> Result<usize, InsideJob> {
     sys::cleanup_thread()
 }
 
-/// How the stacks of a pool are guarded against overflow.
+/// How the stacks of a pool are guarded against overflow. A pool takes the best way that the system
+/// has, and the next one when it is refused; it does not go back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Guard {
     /// By guard pages in the page table (`MADV_GUARD_INSTALL`, Linux 6.13): any number of jobs.
+    /// Not in memory that is locked (`mlockall`).
     Advised,
     /// By pages without access rights (`mprotect`): at most about 32,700 jobs per process at
     /// Linux's default `vm.max_map_count`, two mappings each.
     Protected,
+    /// Not at all, as [`PoolConfig::allow_unguarded`] permits: any number of jobs, and an overflow
+    /// overwrites the job below. Stacks that were made before the system refused have their guard.
+    Unguarded,
     /// However the [`StackSource`](crate::StackSource) does it, or not at all.
     Source,
 }
@@ -77,7 +82,8 @@ pub struct PoolStats {
     pub started: u64,
     /// The size of a stack in bytes, control block included, guard page not.
     pub stack_bytes: usize,
-    /// How stacks are guarded. `None` before the first stack was made.
+    /// How stacks are guarded: the one made last, and each made before it no worse. `None` before
+    /// the first stack was made.
     pub guard: Option<Guard>,
 }
 

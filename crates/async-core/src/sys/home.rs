@@ -112,7 +112,10 @@ impl Drop for Held {
 impl Home {
     pub(super) fn new(config: &PoolConfig) -> NonNull<Home> {
         let memory = match &config.stack_source {
-            None => Memory::Arena(RefCell::new(Arena::new(config.stack_bytes))),
+            None => Memory::Arena(RefCell::new(Arena::new(
+                config.stack_bytes,
+                config.allow_unguarded,
+            ))),
             Some(source) => Memory::Source(Arc::clone(source)),
         };
         let stack_bytes = match &memory {
@@ -154,12 +157,15 @@ impl Home {
 
     /// Whether slots made with `config` would be of the same kind.
     pub(super) fn fits(&self, config: &PoolConfig) -> bool {
-        let page = rustix::param::page_size();
-        let bytes = match &self.memory {
-            Memory::Arena(_) => config.stack_bytes.next_multiple_of(page),
-            Memory::Source(_) => config.stack_bytes,
+        let memory_fits = match &self.memory {
+            Memory::Arena(arena) => {
+                let page = rustix::param::page_size();
+                arena.borrow().allow_unguarded() == config.allow_unguarded
+                    && self.stack_bytes == config.stack_bytes.next_multiple_of(page)
+            }
+            Memory::Source(_) => self.stack_bytes == config.stack_bytes,
         };
-        self.same_source(config) && self.wipe == config.wipe_stacks && self.stack_bytes == bytes
+        self.same_source(config) && self.wipe == config.wipe_stacks && memory_fits
     }
 
     pub(super) fn same_source(&self, config: &PoolConfig) -> bool {
