@@ -1,16 +1,23 @@
 //! Stacks from elsewhere: OpenSSL's `ASYNC_set_mem_functions`, per pool.
 
+#![allow(
+    unsafe_code,
+    reason = "a stack source promises what the compiler cannot check"
+)]
+
 mod common;
 #[path = "common/heap.rs"]
 mod heap;
 
 use std::io;
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_core::{
-    Guard, InitError, Pause, PoolConfig, StartError, cleanup_thread, init_thread, pause_job,
-    pool_stats, start_job,
+    Guard, InitError, Pause, PoolConfig, StackMemory, StackSource, StartError, cleanup_thread,
+    init_thread, pause_job, pool_stats, start_job,
 };
 use common::{Drops, assert_pool, on_own_thread, start, start_paused};
 use heap::HeapStacks;
@@ -179,6 +186,77 @@ fn memory_that_is_too_small_is_refused_and_released() {
         .expect("the least is enough");
         assert_pool(0, 1);
     });
+}
+
+/// A source that hands out what is no memory at all.
+#[derive(Debug)]
+struct Nonsense {
+    lowest: NonZeroUsize,
+    bytes: usize,
+    out: AtomicUsize,
+}
+
+// SAFETY: it breaks its promise, in ways that are to be noticed before the memory is touched.
+unsafe impl StackSource for Nonsense {
+    fn allocate(&self, _: usize) -> io::Result<StackMemory> {
+        self.out.fetch_add(1, Ordering::Relaxed);
+        Ok(StackMemory {
+            lowest: NonNull::without_provenance(self.lowest),
+            bytes: self.bytes,
+        })
+    }
+
+    unsafe fn release(&self, memory: StackMemory) {
+        let given = (memory.lowest.addr(), memory.bytes);
+        assert_eq!(given, (self.lowest, self.bytes));
+        self.out.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn memory_that_cannot_be_is_refused_and_released() {
+    let at = |address| NonZeroUsize::new(address).expect("not 0");
+    let page = 4096;
+    for (lowest, bytes, says) in [
+        (at(1), 0, "gave 0 bytes"),
+        (at(usize::MAX), 0, "gave 0 bytes"),
+        (at(usize::MAX), 1, "beyond all addresses"),
+        (at(page), usize::MAX, "beyond all addresses"),
+        (at(page), usize::MAX - page + 1, "beyond all addresses"),
+        (at(usize::MAX - page), BYTES, "beyond all addresses"),
+    ] {
+        on_own_thread(|| {
+            let job = start_paused(pause_job);
+            assert_eq!(cleanup_thread(), Ok(1));
+            let source = Arc::new(Nonsense {
+                lowest,
+                bytes,
+                out: AtomicUsize::new(0),
+            });
+            let config = PoolConfig {
+                stack_source: Some(Arc::clone(&source) as _),
+                ..PoolConfig::default()
+            };
+            init_thread(&config).expect("a sound configuration");
+            let refused = start_job(&WaitCtx::new(), || 4).expect_err("no memory");
+            let StartError::Stack { closure, source: e } = refused else {
+                panic!("{refused}");
+            };
+            assert_eq!((closure(), e.kind()), (4, io::ErrorKind::InvalidData));
+            assert!(e.to_string().contains(says), "{e}");
+            let up_front = init_thread(&PoolConfig {
+                init_jobs: 1,
+                ..config
+            });
+            assert!(matches!(up_front, Err(InitError::Stack { made: 0, .. })));
+            assert_eq!(source.out.load(Ordering::Relaxed), 0);
+            assert_pool(1, 0);
+            // The thread's other job, and its next one on sound stacks.
+            assert_eq!(job.resume().finished(), Some(Ok(Pause::Resumed)));
+            assert_eq!(cleanup_thread(), Ok(0));
+            assert_eq!(start(|| 5).finished(), Some(5));
+        });
+    }
 }
 
 /// A source that has `count` stacks and then no more.

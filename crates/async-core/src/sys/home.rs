@@ -201,8 +201,9 @@ impl Home {
             return Err(io::Error::other(what));
         }
         let least = PoolConfig::MIN_STACK_BYTES;
-        let bytes = memory.bytes;
-        let placed = if bytes < least {
+        let StackMemory { lowest, bytes } = memory;
+        let wraps = lowest.addr().get().checked_add(bytes).is_none();
+        let placed = if bytes < least || wraps {
             Err(memory)
         } else {
             // SAFETY: the arena, or the source by its contract, gave memory that is ours until it
@@ -217,8 +218,13 @@ impl Home {
             Err(memory) => {
                 // SAFETY: it was allocated above and nothing was put on it.
                 unsafe { home.release(memory) };
-                let what =
-                    format!("the stack source gave {bytes} bytes; at least {least} are needed");
+                let what = if wraps {
+                    format!(
+                        "the stack source gave {bytes} bytes at {lowest:p}, beyond all addresses"
+                    )
+                } else {
+                    format!("the stack source gave {bytes} bytes; at least {least} are needed")
+                };
                 Err(io::Error::new(io::ErrorKind::InvalidData, what))
             }
         }

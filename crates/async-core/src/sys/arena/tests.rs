@@ -5,8 +5,14 @@ use std::io::ErrorKind;
 
 use rustix::io::Errno;
 
+use waitctx::WaitCtx;
+
 use super::fake::{Kernel, become_kernel, kernel};
 use super::*;
+use crate::{
+    InitError, JobOutcome, Pause, PoolConfig, StartError, init_thread, pause_job, pool_stats,
+    start_job,
+};
 
 const STACK: usize = 64 << 10;
 
@@ -324,4 +330,59 @@ fn a_million_stacks_need_few_mappings() {
     };
     let maps = std::fs::read_to_string("/proc/self/maps").expect("it is there");
     assert!(maps.lines().filter(ours).count() <= arena.regions.len());
+}
+
+/// The same, as a user of the pool meets it.
+#[test]
+fn a_pool_whose_guards_are_refused() {
+    become_kernel(without_advice());
+    let start = || start_job(&WaitCtx::new(), pause_job);
+    let paused = || start().expect("a stack").paused().expect("it pauses");
+    let mut jobs = vec![paused(), paused()];
+    become_kernel(Kernel {
+        protect: Some(Errno::NOMEM),
+        ..without_advice()
+    });
+    let Err(StartError::Stack { closure, source }) = start() else {
+        panic!("there is no guard for it");
+    };
+    assert!(source.to_string().contains("allow_unguarded"), "{source}");
+    assert_eq!(closure(), Ok(Pause::NotInJob));
+    let pool = || pool_stats().map(|stats| (stats.in_use, stats.idle, stats.guard));
+    assert_eq!(pool(), Some((2, 0, Some(Guard::Protected))));
+    let up_front = PoolConfig {
+        init_jobs: 3,
+        ..PoolConfig::default()
+    };
+    let refused = init_thread(&up_front);
+    assert!(matches!(
+        refused,
+        Err(InitError::Stack {
+            made: 0,
+            init_jobs: 3,
+            ..
+        })
+    ));
+    // A job that ends leaves its stack, guard in place.
+    let outcome = jobs.remove(0).resume();
+    assert!(matches!(outcome, JobOutcome::Finished(Ok(Pause::Resumed))));
+    jobs.push(paused());
+    assert_eq!(pool(), Some((2, 0, Some(Guard::Protected))));
+
+    // The user permits it: other stacks from then on.
+    init_thread(&PoolConfig {
+        allow_unguarded: true,
+        ..up_front.clone()
+    })
+    .expect("nothing is refused");
+    assert_eq!(pool(), Some((2, 3, Some(Guard::Unguarded))));
+    jobs.push(paused());
+    // And takes it back: none of those is left.
+    become_kernel(without_advice());
+    init_thread(&up_front).expect("nothing is refused");
+    assert_eq!(pool(), Some((3, 3, Some(Guard::Protected))));
+    for job in jobs {
+        assert_eq!(job.resume().finished(), Some(Ok(Pause::Resumed)));
+    }
+    assert_eq!(pool(), Some((0, 3, Some(Guard::Protected))));
 }
