@@ -64,7 +64,9 @@ pub use config::PoolConfig;
 pub use current::{BlockGuard, CurrentJob, block_pause, current_job};
 pub use error::{Cancelled, InitError, InsideJob, StartError};
 pub use job::{Job, JobId, JobOutcome, Pause, is_capable, pause_job, start_job};
-pub use pool::{Guard, PoolStats, cleanup_thread, init_thread, leaked_jobs, pool_stats};
+pub use pool::{
+    Guard, PoolStats, Trimmed, cleanup_thread, init_thread, leaked_jobs, pool_stats, trim_thread,
+};
 pub use set::{JobSet, JobSetError, RunError, SetStats, WakeBy};
 
 pub use sys::{StackMemory, StackSource};

@@ -64,16 +64,17 @@ impl Held {
         Held(home)
     }
 
-    /// Frees up to `count` idle slots.
-    pub(super) fn trim(&self, count: usize) {
-        for _ in 0..count {
+    /// Frees up to `count` idle slots, and says how many.
+    pub(super) fn trim(&self, count: usize) -> usize {
+        for freed in 0..count {
             let Some(control) = self.take_idle() else {
-                return;
+                return freed;
             };
             self.in_use.set(self.in_use.get() - 1);
             // SAFETY: it was just taken out of the list, where slots are idle.
             unsafe { self.free_slot(control) };
         }
+        count
     }
 
     /// Frees a slot.
@@ -306,6 +307,14 @@ impl Home {
         let this = unsafe { Held::new(home) };
         this.retired.set(true);
         this.trim(usize::MAX);
+    }
+
+    /// Gives the memory of freed slots back to the system. Says how many bytes.
+    pub(super) fn give_back_spare(&self) -> usize {
+        match &self.memory {
+            Memory::Arena(arena) => arena.borrow_mut().give_back_spare(),
+            Memory::Source(_) => 0,
+        }
     }
 
     /// Sets the bound. The caller frees the idle slots above it.

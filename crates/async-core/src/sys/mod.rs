@@ -65,6 +65,7 @@ mod arena;
 mod control;
 mod handle;
 mod home;
+mod pages;
 mod stack_source;
 mod store;
 mod thread;
@@ -73,5 +74,5 @@ pub(crate) use handle::{Current, Paused, Step, cancel, current, leak, pause, res
 pub(crate) use home::TakeError;
 pub use stack_source::{StackMemory, StackSource};
 pub(crate) use thread::{
-    cleanup_thread, init_thread, leaked_jobs, pool_stats, split_id, thread_is_exiting,
+    cleanup_thread, init_thread, leaked_jobs, pool_stats, split_id, thread_is_exiting, trim_thread,
 };

@@ -9,7 +9,7 @@ use super::control::Control;
 use super::home::{Held, Home, TakeError};
 use crate::config::PoolConfig;
 use crate::error::{InitError, InsideJob};
-use crate::pool::PoolStats;
+use crate::pool::{PoolStats, Trimmed};
 
 thread_local! {
     /// Constant and without a destructor, so that reading it is one instruction and works to the
@@ -209,6 +209,22 @@ pub(crate) fn cleanup_thread() -> Result<usize, InsideJob> {
         }
         thread.close();
         Ok(thread.retired_in_use.get())
+    })
+}
+
+pub(crate) fn trim_thread(keep_idle: usize) -> Result<Trimmed, InsideJob> {
+    with(|thread| {
+        if !thread.current.get().is_null() {
+            return Err(InsideJob);
+        }
+        let Some(home) = NonNull::new(thread.home.get().cast_mut()) else {
+            return Ok(Trimmed::default());
+        };
+        // SAFETY: the thread's home is alive.
+        let home = unsafe { Held::new(home) };
+        let jobs = home.trim(home.idle().saturating_sub(keep_idle));
+        let bytes = home.give_back_spare();
+        Ok(Trimmed { jobs, bytes })
     })
 }
 

@@ -13,6 +13,7 @@ use std::ptr::NonNull;
 
 use rustix::io::Errno;
 
+use super::pages;
 use super::stack_source::StackMemory;
 use crate::pool::Guard;
 
@@ -51,6 +52,8 @@ pub(super) struct Arena {
     /// Slots that were released, guard in place. The last one released is the next one used. It
     /// has room for all slots, so that a release needs no memory.
     spare: Vec<NonNull<u8>>,
+    /// So many of them, from the first on, have no memory: it was given back.
+    bare: usize,
     guards: Guards,
 }
 
@@ -76,6 +79,7 @@ impl Arena {
             slots: 0,
             cut: 0,
             spare: Vec::new(),
+            bare: 0,
             guards: Guards::new(allow_unguarded),
         }
     }
@@ -99,7 +103,10 @@ impl Arena {
     /// A stack that nobody uses, guard page below.
     pub(super) fn allocate(&mut self) -> io::Result<StackMemory> {
         let lowest = match self.spare.pop() {
-            Some(lowest) => lowest,
+            Some(lowest) => {
+                self.bare = self.bare.min(self.spare.len());
+                lowest
+            }
             None => self.cut()?,
         };
         Ok(StackMemory {
@@ -116,6 +123,40 @@ impl Arena {
     /// used again.
     pub(super) unsafe fn release(&mut self, memory: StackMemory) {
         self.spare.push(memory.lowest);
+    }
+
+    /// Gives the memory of spare slots back to the system. Says how many bytes that was. Guards
+    /// stay.
+    pub(super) fn give_back_spare(&mut self) -> usize {
+        let slot_bytes = self.slot_bytes();
+        let mut bytes = 0;
+        while let Some(&first) = self.spare.get(self.bare) {
+            // Slots are mostly freed in the order in which they lie: all neighbours in one call.
+            let spare = &self.spare[self.bare..];
+            let run = |step: isize| {
+                let next = |at: usize| first.as_ptr().wrapping_offset(step * at as isize);
+                (1..spare.len())
+                    .find(|&at| spare[at].as_ptr() != next(at))
+                    .unwrap_or(spare.len())
+            };
+            let (up, down) = (run(slot_bytes as isize), run(-(slot_bytes as isize)));
+            let count = up.max(down);
+            let lowest = if up >= down { first } else { spare[count - 1] };
+            let resident = (spare[..count].iter())
+                .map(|slot| pages::resident_bytes(*slot, self.stack_bytes))
+                .sum::<usize>();
+            // From the lowest byte of the lowest stack to the highest of the highest, with the
+            // guards between them.
+            let length = count * slot_bytes - self.page;
+            // SAFETY: nobody uses these stacks. Guards have no memory and no contents.
+            if !unsafe { discard(lowest, length) } {
+                // Locked memory: the system will not take any.
+                break;
+            }
+            bytes += resident;
+            self.bare += count;
+        }
+        bytes
     }
 
     /// Cuts the next slot off the last region, or off a new one.
