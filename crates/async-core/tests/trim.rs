@@ -184,19 +184,29 @@ fn child() {
     if std::env::var_os(CHILD).is_none() {
         return;
     }
+    /// Calls itself until it has used more than its stack, and less than two: where no guard is
+    /// met, it ends in the stack below, and nobody notices.
     #[inline(never)]
-    fn down(depth: usize) -> usize {
-        let frame = black_box([depth; 32]);
-        let below = if black_box(true) { down(depth + 1) } else { 0 };
-        black_box(frame)[31] + below
+    fn down(top: usize) -> usize {
+        let frame = black_box([1_usize; 32]);
+        if top.saturating_sub((&raw const frame).addr()) > STACK + STACK / 2 {
+            return 1;
+        }
+        down(top) + black_box(frame)[31]
     }
     init_thread(&config()).expect("a sound configuration");
     run_many(9);
-    let neighbours = [start_paused(touch), start_paused(touch)];
+    let above = [start_paused(touch), start_paused(touch)];
     assert_eq!(trim_thread(0).map(|trimmed| trimmed.jobs), Ok(7));
+    // The lowest stack is freed last and used first; so the next one has a stack below.
+    let below = [start_paused(touch), start_paused(touch)];
     println!("trimmed");
-    println!("survived: {:?}", start(|| down(0)).finished());
-    drop(neighbours);
+    let depth = start(|| {
+        let here = 0_u8;
+        down((&raw const here).addr())
+    });
+    println!("survived: {:?}", depth.finished());
+    drop((above, below));
 }
 
 #[test]
