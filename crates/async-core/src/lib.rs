@@ -52,6 +52,7 @@ mod error;
 mod job;
 mod pool;
 mod set;
+mod stack;
 
 mod state;
 #[expect(
@@ -68,5 +69,6 @@ pub use pool::{
     Guard, PoolStats, Trimmed, cleanup_thread, init_thread, leaked_jobs, pool_stats, trim_thread,
 };
 pub use set::{JobSet, JobSetError, RunError, SetStats, WakeBy};
+pub use stack::report_stack_overflow;
 
 pub use sys::{StackMemory, StackSource};

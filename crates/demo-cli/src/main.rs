@@ -27,6 +27,8 @@ use crate::error::Error;
 use crate::out::Out;
 
 fn main() -> ExitCode {
+    // Only the words of a crash depend on it.
+    let _ = async_core::report_stack_overflow();
     let result = cli::parse().and_then(run);
     match result {
         Ok(code) => code,

@@ -191,6 +191,17 @@ impl Control {
         (self.lowest.as_ptr().addr()..base).contains(&stack_pointer)
     }
 
+    /// Whether `address` is in the page below this job's stack, where its guard is.
+    pub(super) fn is_just_below_stack(&self, address: usize, page: usize) -> bool {
+        let lowest = self.lowest.addr().get();
+        (lowest.saturating_sub(page)..lowest).contains(&address)
+    }
+
+    /// The size of the slot, this block included, guard page not.
+    pub(super) fn stack_bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Gives the thread back to whoever switched this job in. On the job's side.
     ///
     /// # Safety

@@ -65,6 +65,7 @@ mod arena;
 mod control;
 mod handle;
 mod home;
+mod overflow;
 mod pages;
 mod stack_source;
 mod store;
@@ -72,6 +73,7 @@ mod thread;
 
 pub(crate) use handle::{Current, Paused, Step, cancel, current, leak, pause, resume, start};
 pub(crate) use home::TakeError;
+pub(crate) use overflow::report_stack_overflow;
 pub use stack_source::{StackMemory, StackSource};
 pub(crate) use thread::{
     cleanup_thread, init_thread, leaked_jobs, pool_stats, split_id, thread_is_exiting, trim_thread,

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::control::Control;
 use super::home::{Held, Home, TakeError};
+use super::overflow;
 use crate::config::PoolConfig;
 use crate::error::{InitError, InsideJob};
+use crate::job::JobId;
 use crate::pool::{PoolStats, Trimmed};
 
 thread_local! {
@@ -123,9 +125,10 @@ impl Thread {
 
     /// Makes the thread's home. `None` when the thread is ending.
     fn open(&self, config: &PoolConfig) -> Option<NonNull<Home>> {
-        if self.exiting.get() || EXIT.try_with(|_| ()).is_err() {
+        if !self.ends_later() {
             return None;
         }
+        overflow::equip_if_on();
         if self.first_id.get() == 0 {
             let number = THREADS.fetch_add(1, Ordering::Relaxed) + 1;
             self.first_id.set(number << JOB_BITS);
@@ -134,6 +137,11 @@ impl Thread {
         let home = Home::new(config);
         self.home.set(home.as_ptr());
         Some(home)
+    }
+
+    /// Has `exit` called at the end of the thread, unless that is past.
+    fn ends_later(&self) -> bool {
+        !self.exiting.get() && EXIT.try_with(|_| ()).is_ok()
     }
 
     /// Takes the home out of service.
@@ -153,11 +161,27 @@ impl Thread {
         LEAKED.fetch_add(in_use as u64, Ordering::Relaxed);
         self.exiting.set(true);
         self.close();
+        overflow::unequip();
     }
 
     pub(super) fn one_retired_job_less(&self) {
         self.retired_in_use.set(self.retired_in_use.get() - 1);
     }
+}
+
+/// Whether this thread's end is still to come, and will be noticed.
+pub(super) fn ends_later() -> bool {
+    with(Thread::ends_later)
+}
+
+/// The running job and the size of its stack, if `address` is in the page below that stack. For
+/// signal handlers: it reads three words.
+pub(super) fn overflown(address: usize, page: usize) -> Option<(JobId, usize)> {
+    let current = with(|thread| thread.current.get());
+    // SAFETY: the running job's slot is alive.
+    let slot = unsafe { current.as_ref() }?;
+    slot.is_just_below_stack(address, page)
+        .then(|| (JobId(slot.id.get()), slot.stack_bytes()))
 }
 
 #[inline(always)]
