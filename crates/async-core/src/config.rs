@@ -35,7 +35,13 @@ pub struct PoolConfig {
     /// Whether a slot is wiped each time its job has finished, for jobs that handle secrets: the
     /// stack, and what was in place of closure and result. What a job put on the heap is its own
     /// to wipe; so are a closure or a result above [128 bytes](crate::start_job#memory), which are
-    /// kept in a box. Costs a system call and a page fault per job, about 2 µs. Default: no.
+    /// kept in a box. Default: no.
+    ///
+    /// Measured (release, start to finish, stacks of 64 KiB): an empty job takes 13 ns without and
+    /// 310 to 390 ns with it, 25 to 30 times as long, for a system call and the rest of a page
+    /// overwritten. A job that uses 16 KiB takes 110 ns without and 8.2 µs with it, 70 times as
+    /// long: its pages go back to the system, so the next job takes a page fault for each page that
+    /// it touches.
     ///
     /// Valgrind takes a wipe for a write below a stack pointer; with the suppressions in this
     /// crate's `valgrind.supp` it does not.

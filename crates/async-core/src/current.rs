@@ -110,6 +110,17 @@ impl CurrentJob {
     pub fn is_cancelled(&self) -> bool {
         self.0.is_cancelled()
     }
+
+    /// [`Job::stack_high_water`](crate::Job::stack_high_water), from inside.
+    ///
+    /// # Panics
+    ///
+    /// As for [`wait_ctx`](CurrentJob::wait_ctx).
+    #[must_use]
+    #[track_caller]
+    pub fn stack_high_water(&self) -> Option<usize> {
+        self.0.stack_high_water()
+    }
 }
 
 impl fmt::Debug for CurrentJob {

@@ -229,6 +229,24 @@ impl<R> Job<R> {
         self.paused().prefetch();
     }
 
+    /// How much of its stack was used, in bytes from the top, control block included: to compare
+    /// with [`PoolConfig::stack_bytes`](crate::PoolConfig::stack_bytes).
+    ///
+    /// It is the mark **of the stack** since that was made, wiped or
+    /// [trimmed](crate::trim_thread). With [`wipe_stacks`](crate::PoolConfig::wipe_stacks) that is
+    /// this job's own; without it, the most that any job on that stack has used so far.
+    ///
+    /// Nothing is painted, so it costs jobs nothing: it is the lowest byte that is not zero. So it
+    /// leaves out zeroes at the very end of what was used, and pages that the system has swapped
+    /// out. It costs a system call and a look at the lowest page in memory, 1 to 2 µs.
+    ///
+    /// `None` for a stack of a [`StackSource`](crate::StackSource), which may have held anything
+    /// before, and elsewhere than on Linux.
+    #[must_use]
+    pub fn stack_high_water(&self) -> Option<usize> {
+        self.paused().stack_high_water()
+    }
+
     fn paused(&self) -> &Paused<R> {
         // Some: see the field.
         self.paused.as_ref().expect("a Job holds a paused job")

@@ -69,6 +69,6 @@ pub use pool::{
     Guard, PoolStats, Trimmed, cleanup_thread, init_thread, leaked_jobs, pool_stats, trim_thread,
 };
 pub use set::{JobSet, JobSetError, RunError, SetStats, WakeBy};
-pub use stack::report_stack_overflow;
+pub use stack::{report_stack_overflow, scan_high_water};
 
 pub use sys::{StackMemory, StackSource};

@@ -34,3 +34,18 @@ use crate::sys;
 pub fn report_stack_overflow() -> io::Result<()> {
     sys::report_stack_overflow()
 }
+
+/// The largest [high-water mark](crate::Job::stack_high_water) of all stacks that this thread's pool
+/// has made with its present settings, idle ones included: what
+/// [`PoolConfig::stack_bytes`](crate::PoolConfig::stack_bytes) must be at least, for what ran so far.
+/// In bytes.
+///
+/// `None` without a pool, for stacks of a [`StackSource`](crate::StackSource), and elsewhere than on
+/// Linux.
+///
+/// **It looks at every stack**: a system call and a page read each, about 1.7 µs per stack, so
+/// 0.2 s for 100,000. For tests and for measuring; not for a program at work.
+#[must_use]
+pub fn scan_high_water() -> Option<usize> {
+    sys::scan_high_water()
+}

@@ -307,6 +307,12 @@ fn child() {
             report();
             overflow_in_a_job();
         }
+        "full handler, set later" => {
+            report();
+            set_full();
+            report();
+            drop(start(fault));
+        }
         "sent, full handler" => {
             set_full();
             report();
@@ -419,6 +425,7 @@ fn the_handler_that_was_there_is_called() {
     for (behaviour, says) in [
         ("simple handler", "simple handler"),
         ("full handler", "full handler: 64"),
+        ("full handler, set later", "full handler: 64"),
         ("sent, full handler", "full handler"),
     ] {
         let Ended { status, out, err } = run_child(behaviour);

@@ -109,6 +109,21 @@ fn stacks_that_were_trimmed_are_not_trimmed_again() {
     });
 }
 
+/// A job that never ran has one page, its control block's; the guards between them are no memory.
+#[test]
+fn what_is_in_memory_is_counted() {
+    in_turn(|| {
+        let up_front = PoolConfig {
+            init_jobs: 100,
+            ..config()
+        };
+        init_thread(&up_front).expect("a sound configuration");
+        let trimmed = trim_thread(0).expect("not inside a job");
+        let pages = trimmed.bytes / rustix::param::page_size();
+        assert_eq!((trimmed.jobs, pages), (100, 100));
+    });
+}
+
 /// Every second stack is free: they are no neighbours, and what is between them stays.
 #[test]
 fn jobs_in_use_are_not_touched() {

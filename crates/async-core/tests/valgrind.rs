@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use async_core::{
     Job, JobSet, Pause, PoolConfig, WakeBy, block_pause, cleanup_thread, current_job, init_thread,
-    pause_job, start_job,
+    pause_job, scan_high_water, start_job, trim_thread,
 };
 use common::{Drops, assert_pool, on_own_thread, start, start_paused};
 use waitctx::{Key, WaitCtx, WaitFd};
@@ -34,6 +34,7 @@ fn work<const N: usize>(seed: u64) -> impl FnOnce() -> (Vec<u64>, [u64; N]) {
 fn finish_cancel_drop<const N: usize>() {
     let jobs: Vec<Job<_>> = (0..9).map(|seed| start_paused(work::<N>(seed))).collect();
     for (seed, job) in (0_u64..).zip(jobs) {
+        assert!(job.stack_high_water() > Some(0));
         match seed % 3 {
             0 => {
                 let (heap, block) = job.resume().finished().expect("it pauses once");
@@ -130,6 +131,9 @@ fn lives_of_jobs() {
                 contexts();
                 sets();
                 assert_pool(0, 9);
+                assert!(scan_high_water() > Some(0));
+                assert_eq!(trim_thread(3).map(|trimmed| trimmed.jobs), Ok(6));
+                assert_eq!(start(|| 4).finished(), Some(4));
                 // Jobs outlive their pool, and then another size of stacks.
                 let first = start_paused(work::<3>(3));
                 assert_eq!(cleanup_thread(), Ok(1));

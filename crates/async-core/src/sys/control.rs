@@ -12,6 +12,7 @@ use corosensei::{Coroutine, Yielder};
 use waitctx::WaitCtx;
 
 use super::home::Home;
+use super::pages;
 use super::stack_source::StackMemory;
 use super::store::Store;
 use crate::state::State;
@@ -200,6 +201,18 @@ impl Control {
     /// The size of the slot, this block included, guard page not.
     pub(super) fn stack_bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How much of the slot was used, in bytes from its top. `None` if it is not a built-in one,
+    /// whose contents at first are known.
+    pub(super) fn stack_high_water(&self) -> Option<usize> {
+        // SAFETY: a home outlives its slots.
+        if !unsafe { self.home.as_ref() }.is_built_in() {
+            return None;
+        }
+        // SAFETY: it is an arena's slot, which is there as long as this block, and only this thread
+        // runs on it.
+        unsafe { pages::high_water(self.lowest, self.bytes) }
     }
 
     /// Gives the thread back to whoever switched this job in. On the job's side.

@@ -34,6 +34,11 @@ impl<R> Paused<R> {
         // SAFETY: the job is paused, and cannot be resumed while its handle is borrowed.
         unsafe { slot.ctx() }
     }
+
+    pub(crate) fn stack_high_water(&self) -> Option<usize> {
+        // SAFETY: a paused job's slot is alive.
+        unsafe { self.control.as_ref() }.stack_high_water()
+    }
 }
 
 impl<R> Paused<R> {
@@ -343,6 +348,11 @@ impl Current {
     pub(crate) fn can_pause(&self) -> bool {
         let slot = self.expect_running();
         !slot.cancelled.get() && may_switch(slot)
+    }
+
+    #[track_caller]
+    pub(crate) fn stack_high_water(&self) -> Option<usize> {
+        self.expect_running().stack_high_water()
     }
 
     pub(crate) fn block(&self) {

@@ -156,6 +156,19 @@ impl Home {
         }
     }
 
+    /// Whether stacks come from an arena.
+    pub(super) fn is_built_in(&self) -> bool {
+        matches!(self.memory, Memory::Arena(_))
+    }
+
+    /// The largest high-water mark of all slots that were ever made here, spare ones included.
+    pub(super) fn high_water(&self) -> Option<usize> {
+        match &self.memory {
+            Memory::Arena(arena) => arena.borrow().high_water(),
+            Memory::Source(_) => None,
+        }
+    }
+
     /// Whether slots made with `config` would be of the same kind.
     pub(super) fn fits(&self, config: &PoolConfig) -> bool {
         let memory_fits = match &self.memory {

@@ -76,5 +76,6 @@ pub(crate) use home::TakeError;
 pub(crate) use overflow::report_stack_overflow;
 pub use stack_source::{StackMemory, StackSource};
 pub(crate) use thread::{
-    cleanup_thread, init_thread, leaked_jobs, pool_stats, split_id, thread_is_exiting, trim_thread,
+    cleanup_thread, init_thread, leaked_jobs, pool_stats, scan_high_water, split_id,
+    thread_is_exiting, trim_thread,
 };

@@ -1,4 +1,15 @@
-//! Which pages of a stack are in memory.
+//! Which pages of a stack are in memory, and how far down it was used.
+//!
+//! Nothing is painted: that would touch every page of every stack. Pages of the built-in stacks are
+//! zero until they are written, so the lowest byte that is not zero is the end of what was used:
+//!
+//! ```text
+//!   high  │ used, not zero      │
+//!         │ used, not zero      │◀─ the mark
+//!         │ 0 0 0 0             │  the rest of that page
+//!         ├─────────────────────┤
+//!   low   │ not in memory       │  never touched: the system is asked, it is not read
+//! ```
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use std::ops::ControlFlow;
@@ -6,7 +17,7 @@ use std::ptr::NonNull;
 
 /// Pages asked about in one call.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const CHUNK: usize = 256;
+const CHUNK: usize = 512;
 
 /// Calls `f` with each page that is in memory, from the lowest, until it has enough. Says whether
 /// the system answered.
@@ -40,13 +51,23 @@ fn each_resident(
     true
 }
 
-/// How many bytes of these whole pages are in memory; 0 where the system does not say.
+/// How many bytes of stacks are in memory, in whole pages: of those of `stack_bytes` that begin at
+/// `lowest` and at every `slot_bytes` from there, up to `bytes`. 0 where the system does not say.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn resident_bytes(lowest: NonNull<u8>, bytes: usize) -> usize {
+pub(super) fn resident_bytes(
+    lowest: NonNull<u8>,
+    bytes: usize,
+    slot_bytes: usize,
+    stack_bytes: usize,
+) -> usize {
     let page = rustix::param::page_size();
     let mut resident = 0;
-    each_resident(lowest, bytes, |_| {
-        resident += page;
+    each_resident(lowest, bytes, |at| {
+        let offset = at.addr().get() - lowest.addr().get();
+        // The system takes the guards between the stacks for pages in memory.
+        if offset % slot_bytes < stack_bytes {
+            resident += page;
+        }
         ControlFlow::Continue(())
     });
     resident
@@ -54,6 +75,46 @@ pub(super) fn resident_bytes(lowest: NonNull<u8>, bytes: usize) -> usize {
 
 /// Elsewhere nobody says.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) fn resident_bytes(_: NonNull<u8>, _: usize) -> usize {
+pub(super) fn resident_bytes(_: NonNull<u8>, _: usize, _: usize, _: usize) -> usize {
     0
+}
+
+/// How many bytes, from the top, of a built-in stack were used, its control block included: down to
+/// the lowest that is not zero. `None` where the system does not say which pages to look at.
+///
+/// # Safety
+///
+/// `[lowest, lowest + bytes)` are whole pages of an arena's slot, which stays, and which no other
+/// thread writes.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[inline(never)] // valgrind.supp names it
+pub(super) unsafe fn high_water(lowest: NonNull<u8>, bytes: usize) -> Option<usize> {
+    let words = rustix::param::page_size() / size_of::<usize>();
+    let top = lowest.addr().get() + bytes;
+    let mut mark = 0;
+    let answered = each_resident(lowest, bytes, |page| {
+        let page = page.cast::<usize>();
+        for at in 0..words {
+            // SAFETY: inside the page, which is mapped and aligned.
+            let word = unsafe { page.add(at) };
+            // SAFETY: as above. The read is volatile, since the compiler knows nothing of what is
+            // on a stack that it does not run on, or below the end of its own.
+            if unsafe { word.read_volatile() } != 0 {
+                mark = top - word.addr().get();
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    answered.then_some(mark)
+}
+
+/// Elsewhere nobody says.
+///
+/// # Safety
+///
+/// None is needed.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) unsafe fn high_water(_: NonNull<u8>, _: usize) -> Option<usize> {
+    None
 }

@@ -252,6 +252,10 @@ pub(crate) fn trim_thread(keep_idle: usize) -> Result<Trimmed, InsideJob> {
     })
 }
 
+pub(crate) fn scan_high_water() -> Option<usize> {
+    with(|thread| thread.home()?.high_water())
+}
+
 pub(crate) fn pool_stats() -> Option<PoolStats> {
     with(|thread| {
         let home = thread.home()?;

@@ -142,12 +142,10 @@ impl Arena {
             let (up, down) = (run(slot_bytes as isize), run(-(slot_bytes as isize)));
             let count = up.max(down);
             let lowest = if up >= down { first } else { spare[count - 1] };
-            let resident = (spare[..count].iter())
-                .map(|slot| pages::resident_bytes(*slot, self.stack_bytes))
-                .sum::<usize>();
             // From the lowest byte of the lowest stack to the highest of the highest, with the
             // guards between them.
             let length = count * slot_bytes - self.page;
+            let resident = pages::resident_bytes(lowest, length, slot_bytes, self.stack_bytes);
             // SAFETY: nobody uses these stacks. Guards have no memory and no contents.
             if !unsafe { discard(lowest, length) } {
                 // Locked memory: the system will not take any.
@@ -157,6 +155,22 @@ impl Arena {
             self.bare += count;
         }
         bytes
+    }
+
+    /// How much of the stack that was used most was used, in bytes from its top.
+    pub(super) fn high_water(&self) -> Option<usize> {
+        let mut most = 0;
+        for region in &self.regions {
+            for at in 0..region.cut {
+                // SAFETY: a slot below `cut` is inside the region, its stack a page above its
+                // start.
+                let lowest = unsafe { region.start.add(at * self.slot_bytes() + self.page) };
+                // SAFETY: these are the pages of a slot's stack, mapped as long as this arena; only
+                // the thread that this arena belongs to runs on it.
+                most = most.max(unsafe { pages::high_water(lowest, self.stack_bytes)? });
+            }
+        }
+        Some(most)
     }
 
     /// Cuts the next slot off the last region, or off a new one.
