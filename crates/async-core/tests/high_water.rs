@@ -1,4 +1,4 @@
-//! How deep jobs went: the mark of a stack, within a page of the truth.
+//! How deep jobs went: the mark of a stack.
 
 #![cfg(target_os = "linux")]
 
@@ -66,7 +66,7 @@ fn mark(job: &Job<usize>) -> usize {
 /// The top of a stack is not known out here, but two jobs on the same stack have the same: the
 /// difference of their marks is the difference of their depths.
 #[test]
-fn the_mark_is_within_a_page() {
+fn the_mark_is_where_the_deepest_frame_was() {
     for wipe_stacks in [false, true] {
         on_own_thread(|| {
             init_thread(&PoolConfig {
@@ -91,7 +91,8 @@ fn the_mark_is_within_a_page() {
                 );
                 let end = finish(job);
                 let (grown, deeper) = (mark - shallow_mark, shallow_end - end);
-                assert!(grown.abs_diff(deeper) <= PAGE, "{grown}, {deeper}");
+                // But for what the lowest frame of all left unwritten.
+                assert!(grown.abs_diff(deeper) <= 64, "{grown}, {deeper}");
                 assert_pool(0, 1);
             }
         });
@@ -158,7 +159,9 @@ fn the_pools_is_the_largest() {
         let largest = mark(&jobs[1]);
         assert!(mark(&jobs[0]) < largest && mark(&jobs[2]) < largest);
         assert_eq!(scan_high_water(), Some(largest));
-        jobs.into_iter().for_each(|job| drop(finish(job)));
+        for job in jobs {
+            finish(job);
+        }
         assert_eq!(scan_high_water(), Some(largest));
         let bounded = PoolConfig {
             max_jobs: 1.try_into().ok(),
@@ -175,16 +178,20 @@ fn the_pools_is_the_largest() {
 #[test]
 fn a_source_of_stacks_has_none() {
     on_own_thread(|| {
-        let source = HeapStacks::default().shared();
-        init_thread(&PoolConfig {
-            stack_source: Some(Arc::clone(&source) as _),
-            ..config()
-        })
-        .expect("a sound configuration");
-        let job = deep(10_000);
-        assert_eq!((job.stack_high_water(), scan_high_water()), (None, None));
-        finish(job);
-        let inside = start(|| current_job().and_then(|job| job.stack_high_water()));
-        assert_eq!(inside.finished(), Some(None));
+        // One of them begins at a page, so that the system would say what is in memory.
+        for skew in (0..PAGE).step_by(64) {
+            let source = HeapStacks::default().skewed(skew).shared();
+            init_thread(&PoolConfig {
+                stack_source: Some(Arc::clone(&source) as _),
+                ..config()
+            })
+            .expect("a sound configuration");
+            let job = deep(10_000);
+            assert_eq!((job.stack_high_water(), scan_high_water()), (None, None));
+            finish(job);
+            let inside = start(|| current_job().and_then(|job| job.stack_high_water()));
+            assert_eq!(inside.finished(), Some(None));
+            assert_eq!(cleanup_thread(), Ok(0));
+        }
     });
 }

@@ -51,23 +51,14 @@ fn each_resident(
     true
 }
 
-/// How many bytes of stacks are in memory, in whole pages: of those of `stack_bytes` that begin at
-/// `lowest` and at every `slot_bytes` from there, up to `bytes`. 0 where the system does not say.
+/// How many bytes of these whole pages are in memory; 0 where the system does not say. Guards are
+/// not.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn resident_bytes(
-    lowest: NonNull<u8>,
-    bytes: usize,
-    slot_bytes: usize,
-    stack_bytes: usize,
-) -> usize {
+pub(super) fn resident_bytes(lowest: NonNull<u8>, bytes: usize) -> usize {
     let page = rustix::param::page_size();
     let mut resident = 0;
-    each_resident(lowest, bytes, |at| {
-        let offset = at.addr().get() - lowest.addr().get();
-        // The system takes the guards between the stacks for pages in memory.
-        if offset % slot_bytes < stack_bytes {
-            resident += page;
-        }
+    each_resident(lowest, bytes, |_| {
+        resident += page;
         ControlFlow::Continue(())
     });
     resident
@@ -75,7 +66,7 @@ pub(super) fn resident_bytes(
 
 /// Elsewhere nobody says.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) fn resident_bytes(_: NonNull<u8>, _: usize, _: usize, _: usize) -> usize {
+pub(super) fn resident_bytes(_: NonNull<u8>, _: usize) -> usize {
     0
 }
 

@@ -1,6 +1,5 @@
 //! What an arena asks of the system. Each call can be made to fail in this crate's own tests.
 
-use std::io;
 use std::ptr::{self, NonNull};
 
 use rustix::io::Errno;
@@ -167,7 +166,7 @@ pub(super) unsafe fn protect(page: NonNull<u8>, bytes: usize) -> Result<(), Errn
 #[cfg(target_os = "linux")]
 fn last_errno() -> Errno {
     // Some: it is made of a number.
-    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
 /// Gives memory back to the system, which hands out zeroed pages in its place. Says whether it
@@ -194,30 +193,30 @@ pub(in crate::sys) unsafe fn discard(_: NonNull<u8>, _: usize) -> bool {
 
 /// A system that refuses what a test wants refused, to the calling thread.
 #[cfg(test)]
-pub(in crate::sys) mod fake {
+pub(super) mod fake {
     use std::cell::Cell;
 
     use rustix::io::Errno;
 
     /// What is refused, with what, and how often each call was made.
     #[derive(Clone, Copy, Default)]
-    pub(in crate::sys) struct Kernel {
+    pub(in super::super) struct Kernel {
         /// Mappings above this many bytes.
-        pub(in crate::sys) map: Option<(usize, Errno)>,
+        pub(in super::super) map: Option<(usize, Errno)>,
         /// Any `process_madvise`.
-        pub(in crate::sys) batch: Option<Errno>,
+        pub(in super::super) batch: Option<Errno>,
         /// `process_madvise` with the sentinel in place of a pidfd.
-        pub(in crate::sys) sentinel: Option<Errno>,
+        pub(in super::super) sentinel: Option<Errno>,
         /// How many pages `process_madvise` does at most; 0 for all.
-        pub(in crate::sys) batch_limit: usize,
-        pub(in crate::sys) pidfd: Option<Errno>,
-        pub(in crate::sys) advise: Option<Errno>,
-        pub(in crate::sys) protect: Option<Errno>,
-        pub(in crate::sys) maps: usize,
-        pub(in crate::sys) batches: usize,
-        pub(in crate::sys) pidfds: usize,
-        pub(in crate::sys) advices: usize,
-        pub(in crate::sys) protects: usize,
+        pub(in super::super) batch_limit: usize,
+        pub(in super::super) pidfd: Option<Errno>,
+        pub(in super::super) advise: Option<Errno>,
+        pub(in super::super) protect: Option<Errno>,
+        pub(in super::super) maps: usize,
+        pub(in super::super) batches: usize,
+        pub(in super::super) pidfds: usize,
+        pub(in super::super) advices: usize,
+        pub(in super::super) protects: usize,
     }
 
     thread_local! {
@@ -225,12 +224,12 @@ pub(in crate::sys) mod fake {
     }
 
     /// From now on the system is like this. Says what it was, with its counts.
-    pub(in crate::sys) fn become_kernel(kernel: Kernel) -> Kernel {
+    pub(in super::super) fn become_kernel(kernel: Kernel) -> Kernel {
         KERNEL.replace(kernel)
     }
 
     /// The calls made since it became what it is.
-    pub(in crate::sys) fn kernel() -> Kernel {
+    pub(in super::super) fn kernel() -> Kernel {
         KERNEL.get()
     }
 

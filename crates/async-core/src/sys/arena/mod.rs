@@ -19,12 +19,12 @@ use crate::pool::Guard;
 
 mod calls;
 mod guard;
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests;
 
 pub(super) use calls::discard;
-#[cfg(test)]
-pub(super) use calls::fake;
+#[cfg(all(test, target_os = "linux"))]
+use calls::fake;
 use guard::Guards;
 
 /// The first reservation has room for this many slots; each further one for twice as many.
@@ -145,7 +145,7 @@ impl Arena {
             // From the lowest byte of the lowest stack to the highest of the highest, with the
             // guards between them.
             let length = count * slot_bytes - self.page;
-            let resident = pages::resident_bytes(lowest, length, slot_bytes, self.stack_bytes);
+            let resident = pages::resident_bytes(lowest, length);
             // SAFETY: nobody uses these stacks. Guards have no memory and no contents.
             if !unsafe { discard(lowest, length) } {
                 // Locked memory: the system will not take any.
