@@ -31,6 +31,9 @@ pub struct PoolConfig {
     /// Default: 64 KiB, or 256 KiB with debug assertions. (OpenSSL's is 32 KiB without a guard
     /// page. A TLS handshake in Rust was measured at 13 to 20 KiB in release builds and 46 to
     /// 74 KiB in debug builds, and a panic with a backtrace at 22 KiB on top.)
+    ///
+    /// [`scan_high_water`](crate::scan_high_water) says how much was used, and
+    /// [`report_stack_overflow`](crate::report_stack_overflow) that it was too little.
     pub stack_bytes: usize,
     /// Whether a slot is wiped each time its job has finished, for jobs that handle secrets: the
     /// stack, and what was in place of closure and result. What a job put on the heap is its own

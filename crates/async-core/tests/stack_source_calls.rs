@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use async_core::{
     Cancelled, InitError, Job, Pause, PoolConfig, StartError, cleanup_thread, init_thread,
-    pause_job, pool_stats, start_job,
+    pause_job, pool_stats, start_job, trim_thread,
 };
 use common::{assert_pool, on_own_thread, start, start_paused};
 use heap::HeapStacks;
@@ -218,6 +218,24 @@ fn a_job_pauses_while_the_stack_of_another_is_released() {
         assert_eq!(cleanup_thread(), Ok(1));
         let finished = outer.resume().finished();
         assert_eq!(finished, Some(Some(Ok(Pause::Resumed))));
+        assert_clean(&source);
+    });
+}
+
+#[test]
+fn cleanup_while_the_pool_is_trimmed() {
+    on_own_thread(|| {
+        let source = calling_source();
+        init_thread(&config(&source, 4, 4)).expect("a sound configuration");
+        next(|| assert_eq!(cleanup_thread(), Ok(0)));
+        // The others went with the pool.
+        assert_eq!(trim_thread(1).map(|trimmed| trimmed.jobs), Ok(1));
+        assert_eq!((pool_stats(), source.out()), (None, 0));
+        // And a job is started on what is still there.
+        init_thread(&config(&source, 4, 4)).expect("a sound configuration");
+        next(|| assert_eq!(start(|| 5).finished(), Some(5)));
+        assert_eq!(trim_thread(1).map(|trimmed| trimmed.jobs), Ok(3));
+        assert_pool(0, 1);
         assert_clean(&source);
     });
 }
