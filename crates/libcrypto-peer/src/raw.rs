@@ -1,6 +1,6 @@
 //! The bare functions, for benchmarks that must measure libcrypto and nothing else.
 //!
-//! [`Libcrypto::raw`](crate::Libcrypto::raw) hands out two function pointers. Calling one costs what a
+//! [`Libcrypto::raw`](crate::Libcrypto::raw) hands out function pointers. Calling one costs what a
 //! C program pays for a call into a shared library; nothing is allocated, checked or counted here.
 //!
 //! ```
@@ -97,6 +97,12 @@ pub type StartJobFn = unsafe extern "C" fn(
 /// `ASYNC_pause_job`: see [`RawFns::pause_job`].
 pub type PauseJobFn = unsafe extern "C" fn() -> c_int;
 
+/// `ASYNC_WAIT_CTX_new`: see [`RawFns::wait_ctx_new`].
+pub type WaitCtxNewFn = unsafe extern "C" fn() -> *mut AsyncWaitCtx;
+
+/// `ASYNC_WAIT_CTX_free`: see [`RawFns::wait_ctx_free`].
+pub type WaitCtxFreeFn = unsafe extern "C" fn(ctx: *mut AsyncWaitCtx);
+
 /// Pointers to libcrypto's own functions. They stay valid until the process ends.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
@@ -129,4 +135,22 @@ pub struct RawFns {
     /// context. Nothing that another job or the host may also need is held across the call.
     #[doc(alias = "ASYNC_pause_job")]
     pub pause_job: PauseJobFn,
+
+    /// Makes a wait context; null if there is no memory. For measuring what one takes:
+    /// [`PeerWaitCtx`](crate::PeerWaitCtx) adds a record of its own.
+    ///
+    /// # Safety
+    ///
+    /// None of its own.
+    #[doc(alias = "ASYNC_WAIT_CTX_new")]
+    pub wait_ctx_new: WaitCtxNewFn,
+
+    /// Frees a wait context.
+    ///
+    /// # Safety
+    ///
+    /// `ctx` came from [`wait_ctx_new`](RawFns::wait_ctx_new), was not freed before, and no job that
+    /// could still run was started with it.
+    #[doc(alias = "ASYNC_WAIT_CTX_free")]
+    pub wait_ctx_free: WaitCtxFreeFn,
 }

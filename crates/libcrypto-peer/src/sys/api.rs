@@ -157,6 +157,8 @@ impl Api {
         RawFns {
             start_job: self.functions.start_job,
             pause_job: self.functions.pause_job,
+            wait_ctx_new: self.functions.wait_ctx_new,
+            wait_ctx_free: self.functions.wait_ctx_free,
         }
     }
 
