@@ -5,8 +5,8 @@
 //! difference is what one takes, without what comes before and after. The counts are held against
 //! `figures.toml`, with a slack of 5 %: more fails, less asks for the figure to be updated.
 //!
-//! valgrind is driven directly: gungraun 0.20 gives the same counts, but its limits are for a whole
-//! run, have no lower side, and it fails where its runner is not installed.
+//! valgrind is driven directly: gungraun 0.20 works too, but its limits are for a whole run and have
+//! no lower side, and a bench of its own fails where its runner is not installed.
 
 mod operations;
 
