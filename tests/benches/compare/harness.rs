@@ -54,6 +54,8 @@ impl Samples {
 /// Prints lines as they come, and keeps count of the bounds.
 pub(crate) struct Table {
     filter: Option<String>,
+    /// Printed before the first line below it.
+    heading: Option<String>,
     started: Instant,
     met: usize,
     missed: Vec<String>,
@@ -63,17 +65,26 @@ impl Table {
     pub(crate) fn new(filter: Option<String>) -> Table {
         Table {
             filter,
+            heading: None,
             started: Instant::now(),
             met: 0,
             missed: Vec::new(),
         }
     }
 
-    pub(crate) fn heading(&self, text: &str) {
-        println!(
-            "\n{text}\n{:<50} {:>9} {:>9} {:<10} {:>6} [least–most]      bound",
-            "", "ours", "other", "", "ratio"
-        );
+    /// What the lines from here on are about.
+    pub(crate) fn heading(&mut self, text: &str) {
+        self.heading = Some(text.to_owned());
+    }
+
+    fn line(&mut self, line: &str) {
+        if let Some(heading) = self.heading.take() {
+            println!(
+                "\n{heading}\n{:<50} {:>9} {:>9} {:<10} {:>6} [least–most]      bound",
+                "", "ours", "other", "", "ratio"
+            );
+        }
+        println!("{}", line.trim_end());
     }
 
     /// Whether the filter lets a line of this name through.
@@ -122,12 +133,12 @@ impl Table {
             let name = full_name(row, our.name);
             let (least, median, most) = spread(&our.values);
             if others.is_empty() {
-                println!(
+                self.line(&format!(
                     "{name:<50} {:>9} [{}–{}], nothing to compare with",
                     value(median, unit),
                     value(least, unit),
                     value(most, unit),
-                );
+                ));
             }
             for other in others {
                 let pairs = our.values.iter().zip(&other.values);
@@ -140,13 +151,12 @@ impl Table {
                     self.verdict(&format!("{name} / {}", other.name), ratio, bound.at_most)
                 });
                 let range = format!("[{least:.3}–{most:.3}]");
-                let line = format!(
+                self.line(&format!(
                     "{name:<50} {:>9} {:>9} {:<10} {ratio:>6.3} {range:<16}  {verdict}",
                     value(median, unit),
                     value(spread(&other.values).1, unit),
                     other.name,
-                );
-                println!("{}", line.trim_end());
+                ));
             }
         }
     }
@@ -159,7 +169,8 @@ impl Table {
         let name = full_name(row, samples.name);
         let (least, median, most) = spread(&samples.values);
         let verdict = self.verdict(&name, median, at_most);
-        println!("{name:<72} {median:>6.1} [{least:.1}–{most:.1}]   {verdict}");
+        let range = format!("[{least:.1}–{most:.1}]");
+        self.line(&format!("{name:<72} {median:>5.1} {range:<16} {verdict}"));
     }
 
     fn verdict(&mut self, name: &str, value: f64, at_most: f64) -> String {
