@@ -294,12 +294,13 @@ fn a_turn_resumes_a_bounded_number_and_the_next_goes_on_at_once() {
             const JOBS: u64 = 150;
             let (engine, thread) = Engine::in_batches(JOBS as usize);
             let mut set = new_set(JOBS as usize, wake);
+            let mut finished = Vec::new();
             for n in 0..JOBS {
                 let engine = engine.clone();
                 let started = set.start(n, move || engine.ask(n));
-                assert_eq!(started.ok().expect("a job"), None);
+                // The last one's answer may be there before it pauses.
+                finished.extend(started.ok().expect("a job").map(|square| (n, square)));
             }
-            let mut finished = Vec::new();
             let mut most = 0;
             while !set.is_empty() {
                 let before = finished.len();

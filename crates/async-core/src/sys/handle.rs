@@ -88,37 +88,35 @@ where
     F: FnOnce() -> R + 'static,
     R: 'static,
 {
-    thread::with(|thread| {
-        let control = match thread.take() {
-            Ok(control) => control,
-            Err(error) => return Err((closure, error)),
-        };
-        // SAFETY: it was just taken, so it is alive until it is given back.
-        let slot = unsafe { control.as_ref() };
-        // SAFETY: a slot that was taken is idle. `ctx` is borrowed until this function returns;
-        // if the job is not over by then, `keep_ctx` has been called.
-        unsafe { slot.load(ctx, closure) };
-        // SAFETY: `load` has set what it runs.
-        unsafe { run(thread, slot) };
-        if slot.state.get() == State::Paused {
-            slot.keep_ctx();
-        }
-        // SAFETY: the job was started with a closure that returns an R, and has no handle yet.
-        Ok(unsafe { step(thread, control) })
-    })
+    let thread = thread::here();
+    let control = match thread.take() {
+        Ok(control) => control,
+        Err(error) => return Err((closure, error)),
+    };
+    // SAFETY: it was just taken, so it is alive until it is given back.
+    let slot = unsafe { control.as_ref() };
+    // SAFETY: a slot that was taken is idle. `ctx` is borrowed until this function returns; if the
+    // job is not over by then, `keep_ctx` has been called.
+    unsafe { slot.load(ctx, closure) };
+    // SAFETY: `load` has set what it runs.
+    unsafe { run(thread, slot) };
+    if slot.state.get() == State::Paused {
+        slot.keep_ctx();
+    }
+    // SAFETY: the job was started with a closure that returns an R, and has no handle yet.
+    Ok(unsafe { step(thread, control) })
 }
 
 /// Goes on behind the pause.
 #[inline(always)]
 pub(crate) fn resume<R>(paused: Paused<R>) -> Step<R> {
-    thread::with(|thread| {
-        // SAFETY: a paused job's slot is alive.
-        let slot = unsafe { paused.control.as_ref() };
-        // SAFETY: the handle says that it is paused.
-        unsafe { run(thread, slot) };
-        // SAFETY: the handle, which is used up, says that its result is an R.
-        unsafe { step(thread, paused.control) }
-    })
+    let thread = thread::here();
+    // SAFETY: a paused job's slot is alive.
+    let slot = unsafe { paused.control.as_ref() };
+    // SAFETY: the handle says that it is paused.
+    unsafe { run(thread, slot) };
+    // SAFETY: the handle, which is used up, says that its result is an R.
+    unsafe { step(thread, paused.control) }
 }
 
 /// Marks the job cancelled and runs it to its end.
@@ -181,7 +179,7 @@ unsafe fn step<R>(thread: &Thread, control: NonNull<Control>) -> Step<R> {
 /// Pauses the running job, if there is one and it may.
 #[inline(always)]
 pub(crate) fn pause() -> Result<Pause, Cancelled> {
-    let current = thread::with(|thread| thread.current.get());
+    let current = thread::here().current.get();
     // SAFETY: the running job's slot is alive, and we are the running job.
     let Some(slot) = (unsafe { current.as_ref() }) else {
         return Ok(Pause::NotInJob);
@@ -252,7 +250,7 @@ pub(crate) struct Current {
 
 #[inline(always)]
 pub(crate) fn current() -> Option<Current> {
-    let control = NonNull::new(thread::with(|thread| thread.current.get()).cast_mut())?;
+    let control = NonNull::new(thread::here().current.get().cast_mut())?;
     // SAFETY: the running job's slot is alive.
     let id = unsafe { control.as_ref() }.id.get();
     Some(Current { control, id })
@@ -266,7 +264,7 @@ impl Current {
     /// The slot, if this job is the one that runs now.
     #[inline(always)]
     fn running(&self) -> Option<&Control> {
-        let current = thread::with(|thread| thread.current.get());
+        let current = thread::here().current.get();
         // SAFETY: the running job's slot is alive.
         let slot = unsafe { current.as_ref() }?;
         (current == self.control.as_ptr().cast_const() && slot.id.get() == self.id).then_some(slot)
@@ -274,7 +272,7 @@ impl Current {
 
     /// The slot, if this job is running, or waits for one that it resumed.
     fn on_the_way(&self) -> Option<&Control> {
-        let mut at = thread::with(|thread| thread.current.get());
+        let mut at = thread::here().current.get();
         // SAFETY: the running job's slot is alive, and so is that of each that waits for it:
         // they are Running too.
         while let Some(slot) = unsafe { at.as_ref() } {

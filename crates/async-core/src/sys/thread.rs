@@ -63,6 +63,18 @@ pub(super) fn with<T>(f: impl FnOnce(&Thread) -> T) -> T {
     THREAD.with(f)
 }
 
+/// This thread's data, good for as long as the thread can run anything. For the paths on which the
+/// closure of [`with`] would not be inlined, and a switch below a call costs two wrong guesses of
+/// where it returns to.
+#[inline(always)]
+pub(super) fn here() -> &'static Thread {
+    let thread = THREAD.with(|thread| &raw const *thread);
+    // SAFETY: the thread-local has no destructor, so it is good until the thread's memory goes, which
+    // is after the last of its code. The reference stays on the thread, since its cells keep it from
+    // being Send. All access is through shared references.
+    unsafe { &*thread }
+}
+
 impl Thread {
     const fn new() -> Thread {
         Thread {
@@ -177,7 +189,7 @@ pub(super) fn ends_later() -> bool {
 /// The running job and the size of its stack, if `address` is in the page below that stack. For
 /// signal handlers: it reads three words.
 pub(super) fn overflown(address: usize, page: usize) -> Option<(JobId, usize)> {
-    let current = with(|thread| thread.current.get());
+    let current = here().current.get();
     // SAFETY: the running job's slot is alive.
     let slot = unsafe { current.as_ref() }?;
     slot.is_just_below_stack(address, page)
@@ -186,7 +198,7 @@ pub(super) fn overflown(address: usize, page: usize) -> Option<(JobId, usize)> {
 
 #[inline(always)]
 pub(crate) fn thread_is_exiting() -> bool {
-    with(|thread| thread.exiting.get())
+    here().exiting.get()
 }
 
 pub(crate) fn leaked_jobs() -> u64 {
