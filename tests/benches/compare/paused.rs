@@ -1,7 +1,7 @@
 //! Many paused jobs, resumed in turn: the working set is theirs, no longer the caches'.
 //!
-//! Each job has its own wait context, on both sides. A set resumes all of its jobs in one turn
-//! ([`WakeBy::Polling`]); libcrypto has nothing of the kind, and is compared with its loop.
+//! Each job has its own wait context, on both sides. A set resumes all of its jobs in turn
+//! ([`WakeBy::Polling`]), and fetches the next ones meanwhile; libcrypto has nothing of the kind, and is compared with its loop.
 
 use async_core::{Job, JobSet, WakeBy, pause_job, start_job};
 use async_tests::peer::{Body, RawJob, RawPeer};
@@ -13,7 +13,7 @@ const ROUNDS: usize = 9;
 
 /// The side that resumes one job after another.
 pub(crate) const RESUME: &str = "Job::resume";
-/// The side that resumes all in one turn.
+/// The side that resumes them in batches.
 pub(crate) const SET: &str = "JobSet";
 
 pub(crate) const BOUNDS: [Bound; 2] = [
@@ -104,8 +104,11 @@ impl Set {
 
 impl Paused for Set {
     fn pass(&mut self) {
-        let resumed = self.0.turn(None, |_, ()| {}).expect("a turn");
-        assert_eq!(resumed, self.0.in_flight(), "each once");
+        let mut left = self.0.in_flight();
+        while left > 0 {
+            // A turn resumes some of them, and the next one goes on.
+            left -= self.0.turn(None, |_, ()| {}).expect("a turn");
+        }
     }
 }
 

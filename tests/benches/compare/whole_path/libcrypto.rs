@@ -5,9 +5,8 @@
 //! - Each job has an eventfd for good, which the engine writes and the job reads when it goes on.
 //!   (One per operation, as OpenSSL's `dasync` does, costs several times as much.)
 //! - A job is started with a pointer for its argument, which libcrypto copies to the heap.
-//! - The answer comes through a [`Pending`], made for each operation, about 30 ns more than our
-//!   client, which keeps the places that answers are left in. Our client in turn looks after a
-//!   time-out, which this side does not have.
+//! - The answer comes through a [`Pending`], which each job uses again and again, as our client does
+//!   with the places that answers are left in. Our client in addition looks after a time-out.
 //! - A job that finishes is followed by the next at once, in its place.
 
 use std::cell::RefCell;
@@ -29,6 +28,8 @@ struct Slot {
     device: Arc<SimDevice>,
     op: Op,
     buffer: RefCell<Option<Buffer>>,
+    /// Where the last operation's answer was.
+    pending: RefCell<Option<Pending>>,
     /// Our context carries the eventfd; `peer_ctx` knows the same fd, as a host would want it.
     ctx: WaitCtx,
     peer_ctx: PeerWaitCtx,
@@ -71,6 +72,7 @@ impl Theirs {
                 device: Arc::clone(device),
                 op: task.op.clone(),
                 buffer: RefCell::new(Some(task.buffer())),
+                pending: RefCell::new(None),
                 ctx,
                 peer_ctx,
                 raw: peer.raw(),
@@ -154,7 +156,13 @@ unsafe extern "C" fn body(argument: *mut c_void) -> c_int {
     // SAFETY: libcrypto's copy of the pointer given in `step`, to a slot that outlives the job.
     let slot = unsafe { &**argument.cast::<*const Slot>() };
     let buffer = slot.buffer.take().expect("between operations");
-    let (pending, completion) = Pending::new(slot.ctx.notifier().expect("it is made"));
+    let (pending, completion) = match slot.pending.take() {
+        Some(mut pending) => {
+            let completion = pending.again(None);
+            (pending, completion)
+        }
+        None => Pending::new(slot.ctx.notifier().expect("it is made")),
+    };
     let submission = Submission {
         request: Request::new(slot.op.clone(), buffer),
         completion,
@@ -164,6 +172,7 @@ unsafe extern "C" fn body(argument: *mut c_void) -> c_int {
     loop {
         if let Some(answer) = pending.take() {
             slot.buffer.replace(Some(answer.expect("it succeeds").data));
+            slot.pending.replace(Some(pending));
             return 1;
         }
         // SAFETY: we are in a job of libcrypto's.
