@@ -70,6 +70,8 @@ const LIMBO_CHECK: Duration = Duration::from_millis(5);
 /// half of them, so that their submitter and the worker can work at the same time. A worker with
 /// nothing else to do tells at once.
 const WAKES_TOGETHER: usize = 64;
+/// So many while their submitter is awake: it finds them without being woken, and is kept busy.
+const AWAKE_TOGETHER: usize = 4;
 /// So long at most, from the first of them on.
 const TOLD_WITHIN: Duration = Duration::from_micros(100);
 /// After so many bytes the clock is looked at: less takes no time worth the look.
@@ -170,7 +172,9 @@ impl Worker {
                 self.bytes_since = 0;
                 self.held_since.elapsed() >= TOLD_WITHIN
             };
-        if late || self.wakes.len() >= self.held_max {
+        let held = self.wakes.len();
+        if late || held >= self.held_max || held % AWAKE_TOGETHER == 0 && !self.wakes.owner_sleeps()
+        {
             self.tell();
         }
     }

@@ -38,6 +38,14 @@ impl WakeBatch {
         self.held.is_empty()
     }
 
+    /// Whether telling them now would have to wake a thread that sleeps, which takes this one some
+    /// microseconds: worth holding back more. A thread that is awake finds them by itself. A hint,
+    /// for the first of them; `false` if there are none.
+    #[must_use]
+    pub fn owner_sleeps(&self) -> bool {
+        self.held.first().is_some_and(|slot| slot.owner_sleeps())
+    }
+
     /// Tells all of them.
     ///
     /// # Errors

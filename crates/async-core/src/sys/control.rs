@@ -21,32 +21,40 @@ use crate::state::State;
 type Fiber = Coroutine<(), (), Infallible, SlotStack>;
 
 /// One job. See the module's documentation for where it lives and who may touch it.
+///
+/// What a resume and a pause look at fits the first cache line, so that with many paused jobs each
+/// costs one here, beside those of its stack; the second line is for starting and finishing.
 #[repr(C, align(64))]
 pub(super) struct Control {
     pub(super) state: Cell<State>,
     /// Set from outside while Paused; from then on the job does not pause.
     pub(super) cancelled: Cell<bool>,
+    /// Whether `outer` holds a job. Meaningful while Running.
+    nested: Cell<bool>,
     /// How many block guards of this job are alive. Reset when the job ends.
     pub(super) blocked: Cell<u32>,
-    /// The running coroutine's way out. Written once, by the coroutine's first entry; it points
-    /// into the coroutine's first frame, which stays for the slot's whole life.
-    yielder: Cell<*const Yielder<(), ()>>,
-    /// The context of the job: of `start`'s caller while `start` has not returned, then
-    /// `owned_ctx`. Null only while Idle.
-    ctx: Cell<*const WaitCtx>,
     /// [`waitctx::change_epoch`] when this job's context last had its round begun, 0 if it had not:
     /// while that number is the same there is nothing to begin, and the context is not touched.
     pub(super) epoch: Cell<u64>,
-    /// What the coroutine runs next: takes a closure out of `store`, puts its result in. Set by
-    /// `start` together with the closure.
-    run: Cell<unsafe fn(&Control)>,
-    /// The job that was running when this one was switched in, or null. Meaningful while Running.
-    pub(super) outer: Cell<*const Control>,
-    /// The number of the job, different at each start.
-    pub(super) id: Cell<u64>,
+    /// The running coroutine's way out. Written once, by the coroutine's first entry; it points
+    /// into the coroutine's first frame, which stays for the slot's whole life.
+    yielder: Cell<*const Yielder<(), ()>>,
     /// Used by the thread on the owner's side only, for the length of one switch; by nobody while
     /// the coroutine runs (it reaches the outside through `yielder`).
     fiber: UnsafeCell<MaybeUninit<Fiber>>,
+    /// The lowest byte of the memory this block and its stack are in.
+    lowest: NonNull<u8>,
+
+    /// The context of the job: of `start`'s caller while `start` has not returned, then
+    /// `owned_ctx`. Null only while Idle.
+    ctx: Cell<*const WaitCtx>,
+    /// What the coroutine runs next: takes a closure out of `store`, puts its result in. Set by
+    /// `start` together with the closure.
+    run: Cell<unsafe fn(&Control)>,
+    /// The job that was running when this one was switched in; see `nested`.
+    outer: Cell<*const Control>,
+    /// The number of the job, different at each start.
+    pub(super) id: Cell<u64>,
     /// The next idle slot of the same home. Meaningful while in that list.
     pub(super) next_idle: Cell<*const Control>,
     /// The home that made this slot. It outlives the slot: see [`Home`].
@@ -54,20 +62,29 @@ pub(super) struct Control {
     /// Set when the first pause makes the job outlive `start`. Used by `keep_ctx`, and by
     /// `forget_ctx` when the job has ended.
     owned_ctx: UnsafeCell<Option<WaitCtx>>,
-    /// The memory this block and its stack are in.
-    lowest: NonNull<u8>,
+    /// The length of the memory this block and its stack are in.
     bytes: usize,
+
     valgrind: UnsafeCell<ManuallyDrop<ValgrindStackRegistration>>,
     /// Holds the closure from `start` until `run` takes it, then nothing, then the result from
     /// when `run` puts it until the state Finished is acted upon.
     pub(super) store: Store,
 }
 
+/// What a resume and a pause look at is in one line; see [`Control`].
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(std::mem::offset_of!(Control, ctx) == 64);
+
 /// The part of a slot below its control block.
 #[derive(Clone, Copy)]
-struct SlotStack {
-    base: StackPointer,
-    limit: StackPointer,
+struct SlotStack(NonNull<Control>);
+
+impl SlotStack {
+    fn control(&self) -> &Control {
+        // SAFETY: a coroutine's stack is asked for between `weave` and `unravel`, when the block is
+        // there: `place` has written it, and `dismantle` takes the coroutine off it first.
+        unsafe { self.0.as_ref() }
+    }
 }
 
 // SAFETY: made by `Control::place` only, which checks that the memory between limit and base is
@@ -76,12 +93,17 @@ struct SlotStack {
 unsafe impl Stack for SlotStack {
     #[inline]
     fn base(&self) -> StackPointer {
-        self.base
+        // Addresses of mapped memory are not zero.
+        NonZeroUsize::from(self.0.addr())
     }
 
     #[inline]
     fn limit(&self) -> StackPointer {
-        self.limit
+        // Rounded up to what the platform wants of a stack pointer.
+        let lowest = NonZeroUsize::from(self.control().lowest.addr());
+        lowest.checked_add(15).map_or(NonZeroUsize::MAX, |a| {
+            NonZeroUsize::new(a.get() & !15).unwrap_or(NonZeroUsize::MAX)
+        })
     }
 }
 
@@ -116,6 +138,7 @@ impl Control {
             ctx: Cell::new(std::ptr::null()),
             epoch: Cell::new(0),
             run: Cell::new(nothing),
+            nested: Cell::new(false),
             outer: Cell::new(std::ptr::null()),
             id: Cell::new(0),
             fiber: UnsafeCell::new(MaybeUninit::uninit()),
@@ -143,16 +166,7 @@ impl Control {
     unsafe fn weave(at: NonNull<Control>) {
         // SAFETY: `place` made the block and it has not been dismantled.
         let control = unsafe { at.as_ref() };
-        let stack = SlotStack {
-            // Addresses of mapped memory are not zero.
-            base: NonZeroUsize::from(at.addr()),
-            // The limit is rounded up to what the platform wants of a stack pointer.
-            limit: NonZeroUsize::from(control.lowest.addr())
-                .checked_add(15)
-                .map_or(NonZeroUsize::MAX, |a| {
-                    NonZeroUsize::new(a.get() & !15).unwrap_or(NonZeroUsize::MAX)
-                }),
-        };
+        let stack = SlotStack(at);
         let fiber = Fiber::with_stack(stack, move |yielder, ()| {
             // SAFETY: the coroutine lives in the slot of this block and is dismantled with it.
             let control = unsafe { at.as_ref() };
@@ -183,6 +197,24 @@ impl Control {
         // while it runs it does not touch this field.
         let fiber = unsafe { (*self.fiber.get()).assume_init_mut() };
         fiber.resume(());
+    }
+
+    /// Notes the job that runs around this one, or null.
+    #[inline(always)]
+    pub(super) fn set_outer(&self, outer: *const Control) {
+        self.nested.set(!outer.is_null());
+        if !outer.is_null() {
+            self.outer.set(outer);
+        }
+    }
+
+    /// The job that runs around this one, or null.
+    pub(super) fn outer(&self) -> *const Control {
+        if self.nested.get() {
+            self.outer.get()
+        } else {
+            std::ptr::null()
+        }
     }
 
     /// Whether `stack_pointer` is on this job's stack.

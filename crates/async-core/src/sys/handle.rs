@@ -143,7 +143,7 @@ pub(crate) fn leak<R>(paused: Paused<R>) {
 #[inline(always)]
 unsafe fn run(thread: &Thread, slot: &Control) {
     let outer = thread.current.replace(slot);
-    slot.outer.set(outer);
+    slot.set_outer(outer);
     // SAFETY: the caller's; and it is current now.
     unsafe { slot.switch_in() };
     thread.current.set(outer);
@@ -279,7 +279,7 @@ impl Current {
             if at == self.control.as_ptr().cast_const() {
                 return (slot.id.get() == self.id).then_some(slot);
             }
-            at = slot.outer.get();
+            at = slot.outer();
         }
         None
     }

@@ -36,7 +36,7 @@ pub struct ReadyQueue {
 /// How often the owner looks for tokens before it sleeps, if it spins at all: 2 to 3 µs in all. A
 /// sleep and a wake cost as much on each side.
 #[cfg(not(loom))]
-const SPINS: u32 = 60;
+const SPINS: u32 = 100;
 /// The owner spins before its next sleep when so many tokens came at once: others are likely to be
 /// on their way. With fewer in flight spinning takes longer than sleeping.
 const MANY: usize = 4;
@@ -128,16 +128,16 @@ impl ReadyQueue {
         loop {
             let count = self.shared.take(&mut queue, tokens);
             if count > 0 {
-                queue.armed = false;
+                self.shared.arm(&mut queue, false);
                 return count;
             }
-            queue.armed = true;
+            self.shared.arm(&mut queue, true);
             queue = match deadline {
                 None => wait_for_ever(&self.shared.unpark, queue),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        queue.armed = false;
+                        self.shared.arm(&mut queue, false);
                         return 0;
                     }
                     wait_at_most(&self.shared.unpark, queue, left)
@@ -181,8 +181,9 @@ impl ReadyQueue {
     #[must_use = "when it says false there are tokens to take, and no wake will come for them"]
     pub fn arm(&self) -> bool {
         let mut queue = lock(&self.shared.queue);
-        queue.armed = queue.is_empty();
-        queue.armed
+        let armed = queue.is_empty();
+        self.shared.arm(&mut queue, armed);
+        armed
     }
 
     /// After the event loop's sleep: no more writes to the fd until it is armed again, and the
@@ -192,7 +193,7 @@ impl ReadyQueue {
     ///
     /// None in practice; see [`WakeFd::drain`].
     pub fn disarm(&self) -> io::Result<()> {
-        lock(&self.shared.queue).armed = false;
+        self.shared.arm(&mut lock(&self.shared.queue), false);
         // Also when it was still armed: a write for the sleep before this one may have come after
         // that one's end, and unread it would end every sleep from now on.
         self.shared.fd.as_ref().map_or(Ok(false), WakeFd::drain)?;
@@ -262,7 +263,7 @@ impl fmt::Debug for ReadyQueue {
         let queue = lock(&self.shared.queue);
         f.debug_struct("ReadyQueue")
             .field("ready", &queue.len())
-            .field("armed", &queue.armed)
+            .field("armed", &queue.is_armed())
             .field("wakes", &queue.wakes)
             .finish_non_exhaustive()
     }

@@ -14,6 +14,9 @@ pub(super) struct Shared {
     /// There may be tokens: what an owner looks at while it spins, so that it does not fight for the
     /// lock with those who put tokens in. Written under the lock.
     pub(super) some: OwnLine<AtomicBool>,
+    /// As `armed` of the queue, for who only wants to know whether a wake would cost much. Written
+    /// under the lock.
+    asleep: OwnLine<AtomicBool>,
 }
 
 /// On a cache line that is nobody else's, and not fetched along with its neighbour.
@@ -34,7 +37,7 @@ pub(super) struct Queue {
     round: u64,
     /// The owner sleeps, or is about to: the next wake must wake it. Taken by that wake, so that
     /// there is at most one per sleep.
-    pub(super) armed: bool,
+    armed: bool,
     /// The owner is gone: nobody will ever take a token.
     closed: bool,
     pub(super) wakes: u64,
@@ -46,6 +49,10 @@ impl Queue {
             round: 1,
             ..Queue::default()
         }
+    }
+
+    pub(super) fn is_armed(&self) -> bool {
+        self.armed
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -105,6 +112,7 @@ impl Shared {
             unpark: Condvar::new(),
             fd,
             some: OwnLine(AtomicBool::new(false)),
+            asleep: OwnLine(AtomicBool::new(false)),
         })
     }
 
@@ -130,7 +138,8 @@ impl Shared {
             if !self.some.0.load(Ordering::Relaxed) {
                 self.some.0.store(true, Ordering::Relaxed);
             }
-            let asleep = std::mem::take(&mut queue.armed);
+            let asleep = queue.armed;
+            self.arm(&mut queue, false);
             queue.wakes += u64::from(asleep);
             asleep
         };
@@ -144,8 +153,16 @@ impl Shared {
             }
             Some(fd) => fd.wake().inspect_err(|_| {
                 // It sleeps on: the next wake tries again.
-                lock(&self.queue).armed = true;
+                self.arm(&mut lock(&self.queue), true);
             }),
+        }
+    }
+
+    /// Says whether the next wake must wake the owner.
+    pub(super) fn arm(&self, queue: &mut Queue, armed: bool) {
+        if queue.armed != armed {
+            queue.armed = armed;
+            self.asleep.0.store(armed, Ordering::Relaxed);
         }
     }
 
@@ -175,6 +192,10 @@ impl ReadySlot {
     /// Queues the token and wakes the owner if it sleeps.
     pub(crate) fn wake(&self) -> io::Result<()> {
         self.shared.push(std::iter::once(self))
+    }
+
+    pub(crate) fn owner_sleeps(&self) -> bool {
+        self.shared.asleep.0.load(Ordering::Relaxed)
     }
 
     fn same_queue(&self, other: &ReadySlot) -> bool {
