@@ -249,6 +249,13 @@ impl Completion {
         }
     }
 
+    /// Asks the processor for the memory that the answer will go to, which the submitter has written
+    /// last: for an engine that knows which operations come next.
+    #[inline]
+    pub fn prefetch(&self) {
+        async_core::prefetch_for_write(&*self.slot);
+    }
+
     /// Wakes whoever waits, without an answer: a spurious interrupt. For fault injection.
     pub fn nudge(&self) {
         self.slot.nudge();

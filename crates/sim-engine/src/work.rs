@@ -78,6 +78,8 @@ const TOLD_WITHIN: Duration = Duration::from_micros(100);
 const LOOK_BYTES: usize = 16 * 1024;
 /// A request of more is not begun before they are told.
 const LONG_BYTES: usize = 32 * 1024;
+/// So many requests ahead, the memory for the answer is asked for: it comes from another processor.
+const AHEAD: usize = 2;
 /// So many requests between two sleeps are a burst.
 const BURST: usize = 4;
 
@@ -210,6 +212,9 @@ impl Worker {
             }
         }
         self.burst += 1;
+        if let Some(next) = self.todo.get(AHEAD) {
+            next.completion.prefetch();
+        }
         match self.todo.pop_front() {
             Some(work) => Next::Work(work),
             None => Next::Nothing,
