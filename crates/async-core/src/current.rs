@@ -88,6 +88,19 @@ impl CurrentJob {
         self.0.acknowledge()
     }
 
+    /// Says what the job will look at first when it is resumed, which another thread writes until
+    /// then: [`JobSet`](crate::JobSet) has it fetched while it resumes the jobs before. A hint, until
+    /// the next one; the value may be gone by then.
+    ///
+    /// # Panics
+    ///
+    /// As for [`wait_ctx`](CurrentJob::wait_ctx).
+    #[inline]
+    #[track_caller]
+    pub fn looks_at<T>(&self, value: &T) {
+        self.0.looks_at(std::ptr::from_ref(value).cast());
+    }
+
     /// Whether a pause would pause now: the job is not cancelled, pausing is not blocked, the thread
     /// is not unwinding, and we are on the job's own stack.
     ///

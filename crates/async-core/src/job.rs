@@ -247,6 +247,11 @@ impl<R> Job<R> {
         self.paused().stack_high_water()
     }
 
+    #[inline]
+    pub(crate) fn prefetch_next(&self) {
+        self.paused().prefetch_next();
+    }
+
     fn paused(&self) -> &Paused<R> {
         // Some: see the field.
         self.paused.as_ref().expect("a Job holds a paused job")

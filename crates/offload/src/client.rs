@@ -215,6 +215,7 @@ impl OffloadClient {
                 other => other,
             },
         )?;
+        job.looks_at(&*seat.slot);
         let mut resumed = false;
         loop {
             if let Some(answer) = seat.slot.take() {

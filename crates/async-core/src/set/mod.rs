@@ -376,10 +376,11 @@ impl<R: 'static> JobSet<R> {
     fn resume(&mut self, token: u64) -> Resumed<R> {
         // Far enough ahead to be there in time, and not so far that it is gone again.
         const AHEAD: usize = 4;
-        if let Some(job) =
-            (self.ready.get(AHEAD - 1)).and_then(|t| self.slots[*t as usize].job.as_ref())
-        {
+        if let Some(job) = self.waiting(AHEAD) {
             job.prefetch();
+        }
+        if let Some(job) = self.waiting(AHEAD / 2) {
+            job.prefetch_next();
         }
         let at = token as usize; // one of our own tokens, an index
         let Some(job) = self.slots[at].job.take() else {
@@ -400,6 +401,12 @@ impl<R: 'static> JobSet<R> {
                 Resumed::Paused
             }
         }
+    }
+
+    /// The job that comes `ahead` resumes after this one.
+    fn waiting(&self, ahead: usize) -> Option<&Job<R>> {
+        let token = self.ready.get(ahead - 1)?;
+        self.slots[*token as usize].job.as_ref()
     }
 
     /// A wake came for a slot without a job: the job took its answer before, or was cancelled.

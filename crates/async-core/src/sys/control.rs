@@ -65,6 +65,8 @@ pub(super) struct Control {
     /// The length of the memory this block and its stack are in.
     bytes: usize,
 
+    /// Where the job will look first when it is resumed, or null: an address to fetch, never followed.
+    pub(super) looks_at: Cell<*const ()>,
     valgrind: UnsafeCell<ManuallyDrop<ValgrindStackRegistration>>,
     /// Holds the closure from `start` until `run` takes it, then nothing, then the result from
     /// when `run` puts it until the state Finished is acted upon.
@@ -138,6 +140,7 @@ impl Control {
             ctx: Cell::new(std::ptr::null()),
             epoch: Cell::new(0),
             run: Cell::new(nothing),
+            looks_at: Cell::new(std::ptr::null()),
             nested: Cell::new(false),
             outer: Cell::new(std::ptr::null()),
             id: Cell::new(0),

@@ -48,12 +48,21 @@ impl<R> Paused<R> {
     pub(crate) fn prefetch(&self) {
         const LINE: usize = 64;
         let control = self.control.as_ptr().cast::<u8>();
-        for line in 0..2 {
+        for line in 0..3 {
             fetch(control.wrapping_add(line * LINE));
         }
         for line in 1..=5 {
             fetch(control.wrapping_sub(line * LINE));
         }
+    }
+
+    /// The same for what the job said it will look at, some resumes later: the address is in the
+    /// block.
+    #[inline]
+    pub(crate) fn prefetch_next(&self) {
+        // SAFETY: a paused job's slot is alive.
+        let at = unsafe { self.control.as_ref() }.looks_at.get();
+        fetch_to_write(at.cast());
     }
 }
 
@@ -65,20 +74,25 @@ pub fn prefetch_for_write<T>(value: &T) {
     const LINE: usize = 64;
     let start = std::ptr::from_ref(value).cast::<u8>();
     for line in 0..size_of::<T>().div_ceil(LINE).min(2) {
-        let address = start.wrapping_add(line * LINE);
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: it reads and writes nothing. Processors that do not know it take it for a no-op.
-        unsafe {
-            std::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
-        }
-        #[cfg(target_arch = "aarch64")]
-        // SAFETY: it reads and writes nothing.
-        unsafe {
-            std::arch::asm!("prfm pstl1keep, [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
-        }
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        let _ = address;
+        fetch_to_write(start.wrapping_add(line * LINE));
     }
+}
+
+/// Brings a line of memory into this processor's cache alone. A hint: any address will do.
+#[inline(always)]
+fn fetch_to_write(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: it reads and writes nothing. Processors that do not know it take it for a no-op.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: it reads and writes nothing.
+    unsafe {
+        std::arch::asm!("prfm pstl1keep, [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = address;
 }
 
 /// Brings a line of memory nearer. A hint: any address will do.
@@ -348,6 +362,13 @@ impl Current {
         let slot = self.expect_running();
         // SAFETY: the job is running, and nothing that this calls switches or is the user's.
         unsafe { slot.ctx() }.renew_notifier(kept)
+    }
+
+    /// Notes an address that is worth fetching before the job is resumed.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn looks_at(&self, address: *const ()) {
+        self.expect_running().looks_at.set(address);
     }
 
     /// Takes note of a wake of the job's context.
