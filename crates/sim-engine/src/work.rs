@@ -175,7 +175,9 @@ impl Worker {
                 self.held_since.elapsed() >= TOLD_WITHIN
             };
         let held = self.wakes.len();
-        if late || held >= self.held_max || held % AWAKE_TOGETHER == 0 && !self.wakes.owner_sleeps()
+        if late
+            || held >= self.held_max
+            || held.is_multiple_of(AWAKE_TOGETHER) && !self.wakes.owner_sleeps()
         {
             self.tell();
         }
