@@ -166,7 +166,10 @@ fn ours(jobs: usize) -> Result<Report, MillionError> {
         let clock = Instant::now();
         for (at, &token) in tokens.iter().enumerate() {
             // As a `JobSet` does: the memory of the jobs that come next is on its way meanwhile.
-            if let Some(next) = tokens.get(at + 4).and_then(|t| paused[*t as usize].as_ref()) {
+            if let Some(next) = tokens
+                .get(at + 4)
+                .and_then(|t| paused[*t as usize].as_ref())
+            {
                 next.prefetch();
             }
             let number = token as usize;

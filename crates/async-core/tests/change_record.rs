@@ -204,3 +204,49 @@ fn a_paused_job_keeps_its_context_alive() {
         assert!(cleaned.load(std::sync::atomic::Ordering::Relaxed));
     });
 }
+
+/// A slot that is used again does not take what it knew of one context for what it knows of the next.
+#[test]
+fn a_record_from_before_the_job_is_reset_in_a_slot_that_was_used_before() {
+    on_own_thread(|| {
+        let (first, second) = (WaitCtx::new(), WaitCtx::new());
+        second.push_wait_fd(Key::new(), WaitFd::foreign(22));
+        // Comes to know that nothing has changed since.
+        let job = paused(start(&first, pause));
+        job.resume().finished().expect("it pauses once");
+        assert!(second.has_changes());
+        let job = paused(start(&second, pause));
+        job.resume().finished().expect("it pauses once");
+        assert_eq!(changes(&second), (vec![], vec![]));
+    });
+}
+
+/// Changes of others send a resume to look at its own context, and what it finds there is its own.
+#[test]
+fn a_change_of_another_context_resets_no_record_but_its_own() {
+    on_own_thread(|| {
+        let (first, second) = (WaitCtx::new(), WaitCtx::new());
+        let key = Key::new();
+        let a = paused(start(&first, move || {
+            pause();
+            set(key, 11);
+            pause();
+        }));
+        let b = paused(start(&second, || {
+            pause();
+            pause();
+        }));
+        let a = paused(a.resume());
+        second.push_wait_fd(Key::new(), WaitFd::foreign(22));
+        let b = paused(b.resume());
+        assert_eq!(changes(&second), (vec![], vec![]));
+        assert_eq!(
+            changes(&first),
+            (vec![11], vec![]),
+            "its job was not resumed"
+        );
+        a.resume().finished().expect("it pauses twice");
+        assert_eq!(changes(&first), (vec![], vec![]));
+        b.resume().finished().expect("it pauses twice");
+    });
+}
