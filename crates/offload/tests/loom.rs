@@ -108,6 +108,27 @@ impl Room {
     }
 }
 
+/// Whoever gets in line may find the room for the one before it, when who left that room has not come
+/// to it yet. The one before it is told all the same.
+#[test]
+fn the_first_in_line_is_told_by_whoever_lets_it_in() {
+    model(|| {
+        let room = Room::full(1);
+        let (first, second) = (Counted::new(), Counted::new());
+        let ticket = room.gate.wait(&first.notifier);
+        assert!(!ticket.is_granted());
+        let leaver = room.clone();
+        let leaver = thread::spawn(move || leaver.leave());
+        let behind = room.gate.wait(&second.notifier);
+        leaver.join().expect("no panic");
+        assert_eq!((first.wakes(), second.wakes()), (1, 0));
+        room.pass(ticket);
+        assert_eq!(second.wakes(), 1);
+        room.pass(behind);
+        room.assert_empty();
+    });
+}
+
 #[test]
 fn one_who_gets_in_line_while_two_leave_is_let_in() {
     model(|| {
