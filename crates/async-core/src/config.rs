@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::sys::StackSource;
+use crate::sys::{StackSource, Unguarded};
 
 /// The settings of a thread's pool, for [`init_thread`](crate::init_thread).
 ///
@@ -49,13 +49,13 @@ pub struct PoolConfig {
     /// Valgrind takes a wipe for a write below a stack pointer; with the suppressions in this
     /// crate's `valgrind.supp` it does not.
     pub wipe_stacks: bool,
-    /// Whether a stack may do without a guard page where the system refuses one: an overflow then
-    /// overwrites another job's memory, silently. It only permits; guards are used for as long as
-    /// the system has them, and [`PoolStats::guard`](crate::PoolStats::guard) says when it has not.
-    /// Without it a job that cannot have one is not started
-    /// ([`StartError::Stack`](crate::StartError::Stack)). Of no meaning with a `stack_source`.
-    /// Default: no.
-    pub allow_unguarded: bool,
+    /// Permits a stack without a guard page where the system refuses one, for those who can promise
+    /// that no job goes deeper than its stack: an overflow then overwrites another job's memory,
+    /// silently. It only permits; guards are used for as long as the system has them, and
+    /// [`PoolStats::guard`](crate::PoolStats::guard) says when it has not. Without it a job that
+    /// cannot have one is not started ([`StartError::Stack`](crate::StartError::Stack)). Of no
+    /// meaning with a `stack_source`. Default: `None`.
+    pub allow_unguarded: Option<Unguarded>,
     /// Where stacks come from; `None` for the built-in one, which maps them with a guard page
     /// below each. Default: `None`.
     pub stack_source: Option<Arc<dyn StackSource>>,
@@ -75,7 +75,7 @@ impl Default for PoolConfig {
             init_jobs: 0,
             stack_bytes: if cfg!(debug_assertions) { 256 } else { 64 } * 1024,
             wipe_stacks: false,
-            allow_unguarded: false,
+            allow_unguarded: None,
             stack_source: None,
         }
     }

@@ -71,4 +71,4 @@ pub use pool::{
 pub use set::{JobSet, JobSetError, RunError, SetStats, WakeBy};
 pub use stack::{report_stack_overflow, scan_high_water};
 
-pub use sys::{StackMemory, StackSource, prefetch_for_write};
+pub use sys::{StackMemory, StackSource, Unguarded, prefetch_for_write};

@@ -98,8 +98,9 @@ pub enum Guard {
     /// By guard pages in the page table (`MADV_GUARD_INSTALL`, Linux 6.13): any number of jobs.
     /// Not in memory that is locked (`mlockall`).
     Advised,
-    /// By pages without access rights (`mprotect`): at most about 32,700 jobs per process at
-    /// Linux's default `vm.max_map_count`, two mappings each.
+    /// By pages without access rights (`mprotect`), two mappings each: at most about 30,700 jobs per
+    /// process at Linux's default `vm.max_map_count`, with 4,096 mappings left to the rest of the
+    /// program.
     Protected,
     /// Not at all, as [`PoolConfig::allow_unguarded`] permits: any number of jobs, and an overflow
     /// overwrites the job below. Stacks that were made before the system refused have their guard.

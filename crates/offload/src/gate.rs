@@ -12,8 +12,8 @@ use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, lock};
 /// A bound on what is in flight, with a line of those who wait for room: for engines to build
 /// their rings on.
 ///
-/// While anybody is in line, nobody gets in beside it. Room that is left goes to the first in
-/// line, is kept for it, and it is woken. Cloning gives another handle to the same gate.
+/// While anybody is in line, nobody gets in beside it, but for who asked at the very moment when the
+/// line began. Room that is left goes to the first in line, is kept for it, and it is woken. Cloning gives another handle to the same gate.
 #[derive(Clone)]
 pub struct Gate {
     shared: Arc<Shared>,

@@ -325,6 +325,18 @@ impl Request {
         }
     }
 
+    /// How many bytes the operation works through: the data, what is authenticated beside it, and a
+    /// key that may be of any length.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let beside = match &self.op {
+            Op::HmacSha256 { key } => key.len(),
+            Op::GcmSeal { aad, .. } | Op::GcmOpen { aad, .. } => aad.len(),
+            _ => 0,
+        };
+        self.data.len().saturating_add(beside)
+    }
+
     /// The same request under another id.
     #[must_use]
     pub fn with_id(mut self, id: u64) -> Request {

@@ -150,12 +150,12 @@ impl Inbox {
             std::mem::swap(&mut state.queue, mine);
         } else {
             let share = state.queue.len().div_ceil(self.workers).min(SHARE_MAX);
-            let mut bytes = 0;
+            let mut bytes = 0_usize;
             while mine.len() < share
                 && bytes < SHARE_BYTES
                 && let Some(work) = state.queue.pop_front()
             {
-                bytes += work.request.data.len();
+                bytes = bytes.saturating_add(work.request.bytes());
                 mine.push_back(work);
             }
         }

@@ -225,7 +225,7 @@ impl Worker {
 
     /// Carries a request out. Says whether it was completed at once.
     fn take(&mut self, device: &Shared, work: Work) -> bool {
-        self.tell_in_time(work.request.data.len());
+        self.tell_in_time(work.request.bytes());
         if device.is_dead() {
             fail(device, work, FailureKind::Down, &mut self.wakes);
             return true;

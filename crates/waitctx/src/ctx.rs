@@ -5,7 +5,8 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, OnceLock};
 
 use crate::callback::Callback;
@@ -55,11 +56,12 @@ static CHANGE_EPOCH: AtomicU64 = AtomicU64::new(1);
 /// had none; never 0. While it stays the same, a context whose round was begun still has none. With
 /// this a job runtime resumes a hundred thousand jobs without reading a hundred thousand contexts.
 ///
-/// Relaxed: a change on another thread is seen here once whatever tells this thread of it has come.
+/// A change on another thread is seen here once whatever tells this thread of it has come, and whoever
+/// sees the new number sees the record.
 #[inline]
 #[must_use]
 pub fn change_epoch() -> u64 {
-    CHANGE_EPOCH.load(Relaxed)
+    CHANGE_EPOCH.load(Acquire)
 }
 
 /// What changed since a job of the context was last resumed; see [`WaitCtx::changes`].
@@ -383,7 +385,8 @@ impl Owner {
     fn note_change(&self) {
         if !self.changed.load(Ordering::Relaxed) {
             self.changed.store(true, Ordering::Relaxed);
-            CHANGE_EPOCH.fetch_add(1, Relaxed);
+            // Release: whoever sees the new number sees that there is a record.
+            CHANGE_EPOCH.fetch_add(1, Release);
         }
     }
 

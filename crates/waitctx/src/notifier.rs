@@ -47,6 +47,10 @@ impl Notifier {
     /// to a [`ReadyQueue`](crate::ReadyQueue). Otherwise does nothing and says `false`: then
     /// [`notify`](Notifier::notify).
     ///
+    /// If the context gets another callback, or none, before the flush, that one is told as well, so
+    /// that the wake is not lost with a queue that nobody looks at any more; it may then be told
+    /// twice.
+    ///
     /// Calls no callback and makes no system call, so it may be used under a lock.
     #[must_use = "when it says false, nobody will be told"]
     pub fn hold_in(&self, status: Status, batch: &mut WakeBatch) -> bool {

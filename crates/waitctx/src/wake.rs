@@ -46,6 +46,10 @@ struct Targets {
     closed: bool,
     /// A wake came while there was no target; the next target to be set is told at once.
     pending: bool,
+    /// A wake for this callback was left in a batch, and may be there still. Whoever takes the
+    /// callback's place is told too: its owner may not look at the queue any more when the batch is
+    /// flushed.
+    held: bool,
 }
 
 /// Where a wake goes, in the order of preference of the manual page.
@@ -135,12 +139,13 @@ impl Wake {
 
     /// Puts a wake that goes to a ready queue into `batch`. Says whether it goes there.
     pub(crate) fn hold_in(&self, status: Status, batch: &mut WakeBatch) -> bool {
-        let targets = lock(&self.targets);
+        let mut targets = lock(&self.targets);
         let queued = targets.callback.as_ref().and_then(Callback::as_queued);
         match (targets.route(), queued) {
             (Route::Callback, Some(slot)) => {
                 self.set_status(status);
                 batch.hold(slot);
+                targets.held = true;
                 true
             }
             _ => false,
@@ -178,6 +183,7 @@ impl Wake {
         let mut old = None;
         self.change(hint, |targets| {
             old = std::mem::replace(&mut targets.callback, callback);
+            targets.pending |= std::mem::take(&mut targets.held);
             if targets.callback.is_some() {
                 targets.take_back()?;
             }

@@ -184,3 +184,33 @@ fn an_owner_that_has_seen_many_wakes_still_sleeps_and_wakes() {
         }
     }
 }
+
+#[test]
+fn a_held_wake_is_told_to_the_queue_that_takes_its_queue_s_place() {
+    let (old, new) = (ReadyQueue::new(), ReadyQueue::new());
+    let (ctx, notifier) = attached(&old, 1);
+    let mut batch = WakeBatch::new();
+    assert!(notifier.hold_in(Status::Ok, &mut batch));
+    new.attach(&ctx, 2);
+    check(&new, &[2]);
+    drop(old);
+    batch.flush().expect("nobody");
+    check(&new, &[]);
+    // Once: it is not owed any more.
+    let third = ReadyQueue::new();
+    third.attach(&ctx, 3);
+    check(&third, &[]);
+}
+
+#[test]
+fn a_held_wake_is_told_to_the_fd_that_takes_its_queue_s_place() {
+    let queue = ReadyQueue::new();
+    let (ctx, notifier) = attached(&queue, 1);
+    let mut batch = WakeBatch::new();
+    assert!(notifier.hold_in(Status::Ok, &mut batch));
+    ctx.clear_callback().expect("no fd yet");
+    drop(queue);
+    batch.flush().expect("nobody");
+    ctx.notifier().expect("an fd to spare");
+    assert!(readable(ctx.wake_fd().expect("made")));
+}

@@ -90,8 +90,10 @@ impl SlotStack {
 }
 
 // SAFETY: made by `Control::place` only, which checks that the memory between limit and base is
-// whole, aligned at its base and large enough; its guard is the arena's or the stack source's
-// duty.
+// whole, aligned at its base and large enough. Its guard is the arena's duty, or the promise of who
+// permitted to do without ([`Unguarded::promise`](super::Unguarded::promise)), or the stack source's
+// by its contract. The guard is below the limit here; only corosensei's trap handler, which is not
+// used, would want it above.
 unsafe impl Stack for SlotStack {
     #[inline]
     fn base(&self) -> StackPointer {
@@ -245,8 +247,7 @@ impl Control {
         if !unsafe { self.home.as_ref() }.is_built_in() {
             return None;
         }
-        // SAFETY: it is an arena's slot, which is there as long as this block, and only this thread
-        // runs on it.
+        // SAFETY: it is an arena's slot, which is there as long as this block.
         unsafe { pages::high_water(self.lowest, self.bytes) }
     }
 

@@ -82,7 +82,8 @@ pub fn prefetch_for_write<T>(value: &T) {
 #[inline(always)]
 fn fetch_to_write(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: it reads and writes nothing. Processors that do not know it take it for a no-op.
+    // SAFETY: it reads and writes nothing. Processors that do not know it take it for a no-op; those
+    // of 2004 that did not are not supported by anything that runs this.
     unsafe {
         std::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
     }

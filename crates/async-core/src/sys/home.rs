@@ -115,7 +115,7 @@ impl Home {
         let memory = match &config.stack_source {
             None => Memory::Arena(RefCell::new(Arena::new(
                 config.stack_bytes,
-                config.allow_unguarded,
+                config.allow_unguarded.is_some(),
             ))),
             Some(source) => Memory::Source(Arc::clone(source)),
         };
@@ -174,7 +174,7 @@ impl Home {
         let memory_fits = match &self.memory {
             Memory::Arena(arena) => {
                 let page = rustix::param::page_size();
-                arena.borrow().allow_unguarded() == config.allow_unguarded
+                arena.borrow().allow_unguarded() == config.allow_unguarded.is_some()
                     && self.stack_bytes == config.stack_bytes.next_multiple_of(page)
             }
             Memory::Source(_) => self.stack_bytes == config.stack_bytes,

@@ -71,6 +71,7 @@ mod stack_source;
 mod store;
 mod thread;
 
+pub use arena::Unguarded;
 pub use handle::prefetch_for_write;
 pub(crate) use handle::{Current, Paused, Step, cancel, current, leak, pause, resume, start};
 pub(crate) use home::TakeError;

@@ -75,8 +75,8 @@ pub(super) fn resident_bytes(_: NonNull<u8>, _: usize) -> usize {
 ///
 /// # Safety
 ///
-/// `[lowest, lowest + bytes)` are whole pages of an arena's slot, which stays, and which no other
-/// thread writes.
+/// `[lowest, lowest + bytes)` are whole pages of an arena's slot, which stays. (Whoever writes there
+/// meanwhile, another thread that the job has lent its stack to, does no harm: see `peek`.)
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline(never)] // valgrind.supp names it
 pub(super) unsafe fn high_water(lowest: NonNull<u8>, bytes: usize) -> Option<usize> {
@@ -88,9 +88,8 @@ pub(super) unsafe fn high_water(lowest: NonNull<u8>, bytes: usize) -> Option<usi
         for at in 0..words {
             // SAFETY: inside the page, which is mapped and aligned.
             let word = unsafe { page.add(at) };
-            // SAFETY: as above. The read is volatile, since the compiler knows nothing of what is
-            // on a stack that it does not run on, or below the end of its own.
-            if unsafe { word.read_volatile() } != 0 {
+            // SAFETY: as above.
+            if unsafe { peek(word) } != 0 {
                 mark = top - word.addr().get();
                 return ControlFlow::Break(());
             }
@@ -98,6 +97,34 @@ pub(super) unsafe fn high_water(lowest: NonNull<u8>, bytes: usize) -> Option<usi
         ControlFlow::Continue(())
     });
     answered.then_some(mark)
+}
+
+/// Reads a word as the machine does: of memory that belongs to somebody else, whatever it holds and
+/// whoever writes it meanwhile. To the compiler that is no access to any value.
+///
+/// # Safety
+///
+/// The word is aligned and can be read.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[inline(always)]
+unsafe fn peek(word: NonNull<usize>) -> usize {
+    let found: usize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the caller's; nothing is written but the register.
+    unsafe {
+        std::arch::asm!("mov {}, [{}]", out(reg) found, in(reg) word.as_ptr(), options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: the caller's; nothing is written but the register.
+    unsafe {
+        std::arch::asm!("ldr {}, [{}]", out(reg) found, in(reg) word.as_ptr(), options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        // SAFETY: the caller's. The next best: the compiler makes no use of what it knows.
+        found = unsafe { word.as_ptr().read_volatile() };
+    }
+    found
 }
 
 /// Elsewhere nobody says.

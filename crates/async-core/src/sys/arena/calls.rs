@@ -1,6 +1,7 @@
 //! What an arena asks of the system. Each call can be made to fail in this crate's own tests.
 
 use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
 
 use rustix::io::Errno;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -28,6 +29,18 @@ pub(super) fn map(bytes: usize) -> Result<NonNull<u8>, Errno> {
     // SAFETY: the mapping is ours and the advice does not change its contents.
     let _ = unsafe { rustix::mm::madvise(start, bytes, Advice::LinuxNoHugepage) };
     NonNull::new(start.cast()).ok_or(Errno::NOMEM)
+}
+
+/// How many mappings a process may have.
+pub(super) fn max_mappings() -> usize {
+    static MAX: OnceLock<usize> = OnceLock::new();
+    *MAX.get_or_init(|| {
+        /// Where nobody says: Linux's default.
+        const DEFAULT: usize = 65_530;
+        let text = std::fs::read_to_string("/proc/sys/vm/max_map_count");
+        let max = text.ok().and_then(|text| text.trim().parse().ok());
+        max.unwrap_or(DEFAULT)
+    })
 }
 
 /// Guards the first page of each of `count` slots, in one call. Says how many it did, from the

@@ -2,11 +2,41 @@
 
 use std::io;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::io::Errno;
 
 use super::calls;
 use crate::pool::Guard;
+
+/// The promise that makes stacks without guard pages sound: for
+/// [`PoolConfig::allow_unguarded`](crate::PoolConfig::allow_unguarded).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unguarded(());
+
+impl Unguarded {
+    /// Promises it.
+    ///
+    /// # Safety
+    ///
+    /// No job of a pool that is set up with this uses more than its stack, whatever it is given:
+    /// without a guard page it would go on into the memory of another job.
+    #[must_use]
+    pub const unsafe fn promise() -> Unguarded {
+        Unguarded(())
+    }
+}
+
+/// Guards by access rights that there are in this process. Relaxed: a bound that is kept roughly.
+static PROTECTED: AtomicUsize = AtomicUsize::new(0);
+/// Mappings that are left to the rest of the program, for its heap, its threads and its libraries:
+/// with none left `malloc` fails.
+const LEFT_MAPPINGS: usize = 4096;
+
+/// Whether there may be one more of them: each splits a mapping in two, and is one.
+fn may_protect() -> bool {
+    PROTECTED.load(Ordering::Relaxed) * 2 + LEFT_MAPPINGS < calls::max_mappings()
+}
 
 /// The guards of one arena. It goes down these ways and never up: what a kernel has refused once
 /// for good it will refuse again, and asking costs as much as guarding.
@@ -21,6 +51,15 @@ pub(super) struct Guards {
     allow_unguarded: bool,
     /// How the slot that was guarded last is: the weakest of all, as it only goes down.
     weakest: Option<Guard>,
+    /// Of `PROTECTED`, those of this arena.
+    protected: usize,
+}
+
+impl Drop for Guards {
+    /// The mappings go with the arena.
+    fn drop(&mut self) {
+        PROTECTED.fetch_sub(self.protected, Ordering::Relaxed);
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +76,7 @@ impl Guards {
             way: Way::Batch,
             allow_unguarded,
             weakest: None,
+            protected: 0,
         }
     }
 
@@ -87,9 +127,16 @@ impl Guards {
             }
         }
         if self.way == Way::Protect {
-            // SAFETY: as above.
-            match unsafe { calls::protect(first, page) } {
+            let protected = if may_protect() {
+                // SAFETY: as above.
+                unsafe { calls::protect(first, page) }
+            } else {
+                Err(Errno::NOMEM)
+            };
+            match protected {
                 Ok(()) => {
+                    self.protected += 1;
+                    PROTECTED.fetch_add(1, Ordering::Relaxed);
                     self.weakest = Some(Guard::Protected);
                     return Ok(1);
                 }

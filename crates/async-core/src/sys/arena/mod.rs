@@ -26,6 +26,7 @@ pub(super) use calls::discard;
 #[cfg(all(test, target_os = "linux"))]
 use calls::fake;
 use guard::Guards;
+pub use guard::Unguarded;
 
 /// The first reservation has room for this many slots; each further one for twice as many.
 const FIRST_SLOTS: usize = 16;
@@ -165,8 +166,8 @@ impl Arena {
                 // SAFETY: a slot below `cut` is inside the region, its stack a page above its
                 // start.
                 let lowest = unsafe { region.start.add(at * self.slot_bytes() + self.page) };
-                // SAFETY: these are the pages of a slot's stack, mapped as long as this arena; only
-                // the thread that this arena belongs to runs on it.
+                // SAFETY: these are the pages of a slot's stack, mapped as long as this arena; read as
+                // `high_water` reads.
                 most = most.max(unsafe { pages::high_water(lowest, self.stack_bytes)? });
             }
         }

@@ -371,7 +371,8 @@ fn a_pool_whose_guards_are_refused() {
 
     // The user permits it: other stacks from then on.
     init_thread(&PoolConfig {
-        allow_unguarded: true,
+        // SAFETY: the jobs here call a function or two.
+        allow_unguarded: Some(unsafe { Unguarded::promise() }),
         ..up_front.clone()
     })
     .expect("nothing is refused");
@@ -385,4 +386,38 @@ fn a_pool_whose_guards_are_refused() {
         assert_eq!(job.resume().finished(), Some(Ok(Pause::Resumed)));
     }
     assert_eq!(pool(), Some((0, 3, Some(Guard::Protected))));
+}
+
+/// Guards that are mappings of their own do not take all that the process may have.
+#[test]
+fn mappings_are_left_to_the_rest_of_the_program() {
+    if calls::max_mappings() > 200_000 {
+        println!("skipped: so many mappings are allowed here that it takes minutes to use them up");
+        return;
+    }
+    become_kernel(Kernel {
+        batch: Some(Errno::INVAL),
+        advise: Some(Errno::INVAL),
+        ..Kernel::default()
+    });
+    let mut arena = Arena::new(STACK, false);
+    let mut made = 0;
+    let error = loop {
+        match arena.allocate() {
+            Ok(_) => made += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+    assert!(
+        made > 1000 && made * 2 + 4096 <= calls::max_mappings() + 2,
+        "{made}"
+    );
+    std::thread::spawn(|| ()).join().expect("no panic");
+    // They are given back.
+    drop(arena);
+    let mut arena = Arena::new(STACK, false);
+    for _ in 0..100 {
+        arena.allocate().expect("there is room again");
+    }
 }
