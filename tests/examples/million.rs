@@ -2,6 +2,7 @@
 //! another number and `-- --runtime libcrypto` for libcrypto's jobs.
 
 use std::env;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use async_tests::million::{Runtime, run};
@@ -18,7 +19,10 @@ fn main() -> ExitCode {
     };
     match run(jobs, runtime) {
         Ok(report) => {
-            println!("{report}");
+            if let Err(e) = writeln!(io::stdout(), "{report}") {
+                eprintln!("the figures could not be written: {e}");
+                return ExitCode::FAILURE;
+            }
             ExitCode::SUCCESS
         }
         Err(e) => {

@@ -81,6 +81,30 @@ impl RawPeer {
     /// If libcrypto reports an error.
     #[inline(always)]
     pub fn step(&self, job: &mut RawJob, body: Body) -> bool {
+        match self.call(job, body) {
+            ASYNC_FINISH => true,
+            ASYNC_PAUSE => false,
+            other => panic!("ASYNC_start_job returned {other}"),
+        }
+    }
+
+    /// The same where it may not succeed.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, in words. Nothing was started.
+    pub fn try_step(&self, job: &mut RawJob, body: Body) -> Result<bool, String> {
+        match self.call(job, body) {
+            ASYNC_FINISH => Ok(true),
+            ASYNC_PAUSE => Ok(false),
+            other => Err(format!(
+                "libcrypto has no memory for another (it says {other})"
+            )),
+        }
+    }
+
+    #[inline(always)]
+    fn call(&self, job: &mut RawJob, body: Body) -> c_int {
         let body: JobFn = match body {
             Body::Returns => returns,
             Body::PausesOnce => pauses_once,
@@ -90,7 +114,7 @@ impl RawPeer {
         // SAFETY: not inside a job, as whoever made `self` has promised; `job` has what the last
         // call stored, and its context lives as long; the bodies take no argument, keep to their
         // stack and do not unwind.
-        let outcome = unsafe {
+        unsafe {
             (self.raw.start_job)(
                 &mut job.job,
                 job.ctx,
@@ -99,11 +123,6 @@ impl RawPeer {
                 ptr::null_mut(),
                 0,
             )
-        };
-        match outcome {
-            ASYNC_FINISH => true,
-            ASYNC_PAUSE => false,
-            other => panic!("ASYNC_start_job returned {other}"),
         }
     }
 

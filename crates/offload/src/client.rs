@@ -87,7 +87,8 @@ impl OffloadClient {
     /// The same with another engine to turn to: for operations that the first one refuses (but
     /// for a full ring, which is waited for), and for those it fails and hands back. An
     /// operation that timed out is lost on the device with its buffers, and is not tried again;
-    /// neither is one with a wrong tag or impossible parameters.
+    /// neither is one with a wrong tag or impossible parameters, nor one whose job could not be told
+    /// of its end for want of a descriptor ([`OffloadError::NoNotifier`]).
     #[must_use]
     pub fn with_fallback(&self, fallback: Arc<dyn Engine>) -> OffloadClient {
         OffloadClient::build(

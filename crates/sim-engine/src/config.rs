@@ -237,8 +237,8 @@ impl DeviceConfig {
         in_range(
             "name",
             &self.name,
-            !self.name.is_empty(),
-            "a name that is not empty",
+            !self.name.is_empty() && !self.name.chars().any(char::is_control),
+            "a name that is not empty, on one line",
         )?;
         whole("engines", self.engines, 0, 4096, "0 (no bound) to 4096")?;
         whole("workers", self.workers, 1, 256, "1 to 256")?;
@@ -344,7 +344,7 @@ fn in_range(
     }
     Err(DeviceFileError::Range {
         field: field.to_owned(),
-        value: value.to_string(),
+        value: value.to_string().escape_debug().to_string(),
         expected,
     })
 }

@@ -91,7 +91,10 @@ fn a_value_out_of_range_is_named_with_what_it_may_be() {
         }
     }
     let error = error("name = \"\"");
-    assert_eq!(error.to_string(), "name is ; give a name that is not empty");
+    assert_eq!(
+        error.to_string(),
+        "name is ; give a name that is not empty, on one line"
+    );
 }
 
 #[test]
@@ -168,4 +171,14 @@ fn what_is_left_out_has_its_default() {
     assert!(config.faults.is_none());
     assert!(config.service.is_empty());
     assert_eq!(config.summary, "");
+}
+
+#[test]
+fn a_name_that_would_move_the_cursor_is_refused() {
+    for name in ["", r"a\nb", r"\u001b[31mred"] {
+        let error = DeviceConfig::from_toml(&format!("name = \"{name}\"")).expect_err("refused");
+        let message = error.to_string();
+        assert!(!message.chars().any(char::is_control), "{message:?}");
+        assert!(message.contains("on one line"), "{message}");
+    }
 }

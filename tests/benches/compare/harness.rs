@@ -57,6 +57,7 @@ pub(crate) struct Table {
     /// Printed before the first line below it.
     heading: Option<String>,
     started: Instant,
+    lines: usize,
     met: usize,
     missed: Vec<String>,
 }
@@ -67,6 +68,7 @@ impl Table {
             filter,
             heading: None,
             started: Instant::now(),
+            lines: 0,
             met: 0,
             missed: Vec::new(),
         }
@@ -85,6 +87,7 @@ impl Table {
             );
         }
         println!("{}", line.trim_end());
+        self.lines += 1;
     }
 
     /// Whether the filter lets a line of this name through.
@@ -184,6 +187,10 @@ impl Table {
     }
 
     pub(crate) fn end(&self) {
+        if self.lines == 0 {
+            println!("no line has that word in its name");
+            return;
+        }
         let seconds = self.started.elapsed().as_secs();
         println!(
             "\n{} bounds met, {} missed, in {seconds} s",

@@ -10,7 +10,8 @@ pub enum WakeBy {
     /// The same with an eventfd in place of parking: one descriptor for the whole set.
     SharedFd,
     /// An eventfd per job, watched with epoll: what most OpenSSL programs do. A descriptor per
-    /// job.
+    /// job, so keep the set's limit below that on open files: a job that gets none finds its
+    /// operations fail with `EMFILE`.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     Fd,
     /// Nobody tells: every job is resumed in turn, to look for itself.

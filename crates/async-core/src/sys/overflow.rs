@@ -7,7 +7,9 @@
 //! ```
 //!
 //! What runs in the handler allocates nothing, takes no lock and calls only what POSIX permits
-//! there: it may have interrupted anything.
+//! there: it may have interrupted anything. (In a library that was opened with `dlopen` a thread's
+//! first access to its thread-locals may allocate. A thread that runs a job has had it long before; one
+//! that never did may hang in place of dying of its fault.)
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};

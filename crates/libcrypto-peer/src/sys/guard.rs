@@ -25,7 +25,8 @@ use rustix::param::page_size;
 use super::job::{JOB_STACK_BYTES, RESERVE_BYTES};
 use super::thread;
 
-/// The pages of this thread that are guards. Accessible again before libcrypto, whose own clean-up
+/// The pages of this thread that are guards. Accessible again (with glibc, which destroys
+/// thread-locals before it runs the destructors of pthread keys, of which libcrypto's is one) before libcrypto, whose own clean-up
 /// runs later in a thread's end, frees the stacks that they are in.
 struct Guards(RefCell<Pages>);
 

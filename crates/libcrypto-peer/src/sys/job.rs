@@ -127,7 +127,8 @@ impl Libcrypto {
     ///
     /// Until the job finishes or is given up, so through every [`PeerJob::resume`] too:
     ///
-    /// - The body and everything it calls fit in [`JOB_STACK_BYTES`]: destructors, a panic with its hook
+    /// - The body and everything it calls fit in [`JOB_STACK_BYTES`], or in 23 KiB once a
+    ///   [`PeerJobs`](crate::PeerJobs) has run on this thread: destructors, a panic with its hook
     ///   and its backtrace, and signal handlers that have no stack of their own included. There is no
     ///   guard page and nothing checks: what does not fit overwrites the heap. [What to leave
     ///   room for](crate#what-this-crate-cannot-mend).

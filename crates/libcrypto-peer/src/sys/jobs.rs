@@ -43,6 +43,9 @@ use crate::{PeerError, RunError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// The guards stay in libcrypto's pool of stacks for this thread until it is cleaned up: whoever else
+/// runs jobs of libcrypto's on this thread then has 23 to 27 KiB in place of 32, with a guard.
+///
 /// Bound to its thread. Dropping it leaks what is paused, as dropping a [`PeerJob`](crate::PeerJob)
 /// does.
 ///
