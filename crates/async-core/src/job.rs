@@ -222,8 +222,8 @@ impl<R> Job<R> {
     /// Brings what a resume reads nearer to the processor: for a loop that knows which jobs come
     /// next. [`JobSet`](crate::JobSet) does it by itself.
     ///
-    /// Worth it from about a thousand paused jobs on, some 4 resumes ahead: docs/performance.md has
-    /// the figures.
+    /// Worth it from about a thousand paused jobs on, some 4 resumes ahead: with a million, a resume
+    /// that finishes its job took 0.32 µs with it and 0.58 µs without.
     #[inline]
     pub fn prefetch(&self) {
         self.paused().prefetch();

@@ -50,8 +50,8 @@ pub fn cleanup_thread() -> Result<usize, InsideJob> {
     sys::cleanup_thread()
 }
 
-/// Gives the memory of this thread's idle jobs back to the system: frees those beyond `keep_idle`,
-/// and the pages of all built-in stacks that no job is on. Address space and guard pages stay, for
+/// Gives memory of this thread's idle jobs back to the system: frees those beyond `keep_idle`, with
+/// the pages of their stacks; the ones that stay keep theirs. Address space and guard pages stay, for
 /// the jobs to come. Nothing else does this but the end of the pool: a stack that was used once
 /// stays in memory for the next job, which is what makes starting one cheap.
 ///

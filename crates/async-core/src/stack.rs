@@ -38,7 +38,7 @@ pub fn report_stack_overflow() -> io::Result<()> {
 /// The largest [high-water mark](crate::Job::stack_high_water) of all stacks that this thread's pool
 /// has made with its present settings, idle ones included: what
 /// [`PoolConfig::stack_bytes`](crate::PoolConfig::stack_bytes) must be at least, for what ran so far.
-/// In bytes.
+/// In bytes. What was [trimmed](crate::trim_thread) since, or wiped, is forgotten: ask before.
 ///
 /// `None` without a pool, for stacks of a [`StackSource`](crate::StackSource), and elsewhere than on
 /// Linux.

@@ -10,7 +10,29 @@ use crate::ready::{ReadySlot, wake_all};
 ///
 /// [`Notifier::hold_in`](crate::Notifier::hold_in) puts a wake in here if its context is attached to a
 /// [`ReadyQueue`](crate::ReadyQueue), which is then locked, and its owner woken, once for all of
-/// them. Any other wake is told one by one.
+/// them. If it goes anywhere else, that does nothing and says `false`:
+///
+/// ```
+/// # use waitctx::{ReadyQueue, Status, WaitCtx, WakeBatch};
+/// # let queue = ReadyQueue::new();
+/// # let contexts = [WaitCtx::new(), WaitCtx::new()];
+/// # let mut notifiers = Vec::new();
+/// # for (ctx, token) in contexts.iter().zip(0..) {
+/// #     queue.attach(ctx, token);
+/// #     notifiers.push(ctx.notifier()?);
+/// # }
+/// let mut batch = WakeBatch::new();
+/// for notifier in notifiers {
+///     if !notifier.hold_in(Status::Ok, &mut batch) {
+///         notifier.notify(Status::Ok)?;
+///     }
+/// }
+/// batch.flush()?;
+/// # let mut tokens = Vec::new();
+/// # queue.drain(&mut tokens);
+/// # assert_eq!(tokens, [0, 1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// What is held back nobody knows of: [`flush`](WakeBatch::flush) before sleeping, before anything
 /// that takes long, and after a bounded number. Dropping it flushes it.

@@ -33,8 +33,8 @@ pub struct ReadyQueue {
     spin: AtomicBool,
 }
 
-/// How often the owner looks for tokens before it sleeps, if it spins at all: 2 to 3 µs in all. A
-/// sleep and a wake cost as much on each side.
+/// How often the owner looks for tokens before it sleeps, if it spins at all: about 5 µs in all. A
+/// sleep and a wake cost as much.
 #[cfg(not(loom))]
 const SPINS: u32 = 100;
 /// The owner spins before its next sleep when so many tokens came at once: others are likely to be
