@@ -113,3 +113,18 @@ fn operations_one_after_the_other_in_one_place() {
         "the fourth's and the fifth's, of one context"
     );
 }
+
+/// An answer that nobody was told of and that was found all the same: nobody is owed a wake for it.
+#[test]
+fn a_wake_is_not_owed_for_an_answer_that_was_taken() {
+    let wakes = Wakes::default();
+    let ctx = wakes.ctx();
+    let (pending, completion) = Pending::new(ctx.notifier().expect("no fd needed"));
+    let twin = completion.twin();
+    completion.complete_untold(flip(request(1)));
+    twin.nudge();
+    assert_eq!(wakes.count(), 1, "it was owed");
+    assert!(pending.take().expect("answered").is_ok());
+    twin.nudge();
+    assert_eq!(wakes.count(), 1);
+}

@@ -295,6 +295,39 @@ mod tests {
         assert_eq!(inbox.take(&mut mine), Intake::Nothing);
     }
 
+    #[test]
+    fn a_worker_that_sleeps_is_woken_each_time() {
+        let inbox = Inbox::new(1);
+        let taken = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut mine = VecDeque::new();
+                while inbox.wait(&mut mine, false, None) == Intake::Work {
+                    taken.fetch_add(ids(&mut mine).len() as u64, Ordering::Relaxed);
+                }
+            });
+            let until = |what: &dyn Fn() -> bool| {
+                // The bound only ends a test that would hang.
+                let end = Instant::now() + Duration::from_secs(30);
+                while !what() && Instant::now() < end {
+                    std::thread::yield_now();
+                }
+                what()
+            };
+            let mut woken = true;
+            for round in 1..=100 {
+                woken &= until(&|| inbox.lock().asleep == 1);
+                push(&inbox, 0..1, 1);
+                woken &= until(&|| taken.load(Ordering::Relaxed) == round);
+                if !woken {
+                    break;
+                }
+            }
+            inbox.stop_all();
+            assert!(woken, "it sleeps on");
+        });
+    }
+
     /// Submitters and workers, with sleeps that end by time beside those that are woken. A wake that
     /// is lost hangs the test.
     #[test]
