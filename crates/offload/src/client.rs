@@ -176,8 +176,7 @@ impl OffloadClient {
         }
     }
 
-    fn run_on(&self, engine: &dyn Engine, request: Request) -> Result<Response, OffloadError> {
-        let mut request = request;
+    fn run_on(&self, engine: &dyn Engine, mut request: Request) -> Result<Response, OffloadError> {
         if engine.runs_inline(&request) {
             request = match engine.run_inline(request) {
                 Ok(answer) => return answer.map_err(OffloadError::Failed),

@@ -65,8 +65,21 @@ impl OpSlot {
     /// Begins an operation. The slot is idle. Without a `notifier`, the one of the operation before
     /// is told again.
     pub(crate) fn begin(slot: &Arc<OpSlot>, notifier: Option<Notifier>) -> Completion {
+        match OpSlot::try_begin(slot, notifier) {
+            Ok(completion) => completion,
+            Err(_) => unreachable!("an operation is begun in an idle slot"),
+        }
+    }
+
+    /// The same if the slot is idle; otherwise the notifier comes back.
+    pub(crate) fn try_begin(
+        slot: &Arc<OpSlot>,
+        notifier: Option<Notifier>,
+    ) -> Result<Completion, Option<Notifier>> {
         let mut state = lock(&slot.state);
-        debug_assert!(matches!(state.phase, Phase::Idle));
+        if !matches!(state.phase, Phase::Idle) {
+            return Err(notifier);
+        }
         state.operation += 1;
         state.phase = Phase::Waiting;
         if notifier.is_some() {
@@ -74,18 +87,11 @@ impl OpSlot {
         }
         debug_assert!(state.notifier.is_some());
         state.owed = true;
-        Completion {
+        Ok(Completion {
             slot: Arc::clone(slot),
             operation: state.operation,
             on_drop: OnDrop::Fail,
-        }
-    }
-
-    /// Begins an operation if the slot is idle.
-    pub(crate) fn try_begin(slot: &Arc<OpSlot>, notifier: &Option<Notifier>) -> Option<Completion> {
-        // Nobody but its one user begins an operation, so an idle slot stays so.
-        let idle = matches!(lock(&slot.state).phase, Phase::Idle);
-        idle.then(|| OpSlot::begin(slot, notifier.clone()))
+        })
     }
 
     /// Who is told.

@@ -64,9 +64,10 @@ impl Pending {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn again(&mut self, notifier: Option<Notifier>) -> Completion {
-        if let Some(completion) = OpSlot::try_begin(&self.slot, &notifier) {
-            return completion;
-        }
+        let notifier = match OpSlot::try_begin(&self.slot, notifier) {
+            Ok(completion) => return completion,
+            Err(notifier) => notifier,
+        };
         let notifier = notifier.or_else(|| self.slot.notifier());
         drop(self.slot.abandon());
         self.slot = Arc::new(OpSlot::new());

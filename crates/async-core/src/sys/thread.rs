@@ -57,15 +57,8 @@ impl Drop for ExitGuard {
     }
 }
 
-/// Runs `f` with this thread's data.
-#[inline(always)]
-pub(super) fn with<T>(f: impl FnOnce(&Thread) -> T) -> T {
-    THREAD.with(f)
-}
-
-/// This thread's data, good for as long as the thread can run anything. For the paths on which the
-/// closure of [`with`] would not be inlined, and a switch below a call costs two wrong guesses of
-/// where it returns to.
+/// This thread's data, good for as long as the thread can run anything. Not handed to a closure, which
+/// is not always inlined: a switch below a call costs two wrong guesses of where it returns to.
 #[inline(always)]
 pub(super) fn here() -> &'static Thread {
     let thread = THREAD.with(|thread| &raw const *thread);
@@ -183,7 +176,7 @@ impl Thread {
 
 /// Whether this thread's end is still to come, and will be noticed.
 pub(super) fn ends_later() -> bool {
-    with(Thread::ends_later)
+    here().ends_later()
 }
 
 /// The running job and the size of its stack, if `address` is in the page below that stack. For
@@ -206,79 +199,75 @@ pub(crate) fn leaked_jobs() -> u64 {
 }
 
 pub(crate) fn init_thread(config: &PoolConfig) -> Result<(), InitError> {
-    with(|thread| {
-        if !thread.current.get().is_null() {
-            return Err(InitError::InsideJob(InsideJob));
+    let thread = here();
+    if !thread.current.get().is_null() {
+        return Err(InitError::InsideJob(InsideJob));
+    }
+    if let Some(home) = thread.home() {
+        let made_any = home.idle() + home.in_use() > 0;
+        if made_any && !home.same_source(config) {
+            return Err(InitError::SourceInUse);
         }
-        if let Some(home) = thread.home() {
-            let made_any = home.idle() + home.in_use() > 0;
-            if made_any && !home.same_source(config) {
-                return Err(InitError::SourceInUse);
-            }
-            if !home.fits(config) {
-                thread.close();
-            }
+        if !home.fits(config) {
+            thread.close();
         }
-        let home = match NonNull::new(thread.home.get().cast_mut()) {
-            Some(home) => home,
-            None => thread.open(config).ok_or(InitError::ThreadExiting)?,
-        };
-        // SAFETY: the thread's home is alive.
-        let home = unsafe { Held::new(home) };
-        home.set_max_jobs(config.max_jobs.map_or(usize::MAX, NonZeroUsize::get));
-        home.trim(thread.total(&home).saturating_sub(home.max_jobs()));
-        while home.idle() < config.init_jobs && thread.total(&home) < home.max_jobs() {
-            Home::make_idle(&home).map_err(|source| InitError::Stack {
-                made: home.idle(),
-                init_jobs: config.init_jobs,
-                source,
-            })?;
-        }
-        Ok(())
-    })
+    }
+    let home = match NonNull::new(thread.home.get().cast_mut()) {
+        Some(home) => home,
+        None => thread.open(config).ok_or(InitError::ThreadExiting)?,
+    };
+    // SAFETY: the thread's home is alive.
+    let home = unsafe { Held::new(home) };
+    home.set_max_jobs(config.max_jobs.map_or(usize::MAX, NonZeroUsize::get));
+    home.trim(thread.total(&home).saturating_sub(home.max_jobs()));
+    while home.idle() < config.init_jobs && thread.total(&home) < home.max_jobs() {
+        Home::make_idle(&home).map_err(|source| InitError::Stack {
+            made: home.idle(),
+            init_jobs: config.init_jobs,
+            source,
+        })?;
+    }
+    Ok(())
 }
 
 pub(crate) fn cleanup_thread() -> Result<usize, InsideJob> {
-    with(|thread| {
-        if !thread.current.get().is_null() {
-            return Err(InsideJob);
-        }
-        thread.close();
-        Ok(thread.retired_in_use.get())
-    })
+    let thread = here();
+    if !thread.current.get().is_null() {
+        return Err(InsideJob);
+    }
+    thread.close();
+    Ok(thread.retired_in_use.get())
 }
 
 pub(crate) fn trim_thread(keep_idle: usize) -> Result<Trimmed, InsideJob> {
-    with(|thread| {
-        if !thread.current.get().is_null() {
-            return Err(InsideJob);
-        }
-        let Some(home) = NonNull::new(thread.home.get().cast_mut()) else {
-            return Ok(Trimmed::default());
-        };
-        // SAFETY: the thread's home is alive.
-        let home = unsafe { Held::new(home) };
-        let jobs = home.trim(home.idle().saturating_sub(keep_idle));
-        let bytes = home.give_back_spare();
-        Ok(Trimmed { jobs, bytes })
-    })
+    let thread = here();
+    if !thread.current.get().is_null() {
+        return Err(InsideJob);
+    }
+    let Some(home) = NonNull::new(thread.home.get().cast_mut()) else {
+        return Ok(Trimmed::default());
+    };
+    // SAFETY: the thread's home is alive.
+    let home = unsafe { Held::new(home) };
+    let jobs = home.trim(home.idle().saturating_sub(keep_idle));
+    let bytes = home.give_back_spare();
+    Ok(Trimmed { jobs, bytes })
 }
 
 pub(crate) fn scan_high_water() -> Option<usize> {
-    with(|thread| thread.home()?.high_water())
+    here().home()?.high_water()
 }
 
 pub(crate) fn pool_stats() -> Option<PoolStats> {
-    with(|thread| {
-        let home = thread.home()?;
-        let bound = Some(home.max_jobs()).filter(|max| *max != usize::MAX);
-        Some(PoolStats {
-            max_jobs: bound.and_then(NonZeroUsize::new),
-            in_use: home.in_use() + thread.retired_in_use.get(),
-            idle: home.idle(),
-            started: thread.next_id.get() - thread.first_id.get(),
-            stack_bytes: home.stack_bytes(),
-            guard: home.guard(),
-        })
+    let thread = here();
+    let home = thread.home()?;
+    let bound = Some(home.max_jobs()).filter(|max| *max != usize::MAX);
+    Some(PoolStats {
+        max_jobs: bound.and_then(NonZeroUsize::new),
+        in_use: home.in_use() + thread.retired_in_use.get(),
+        idle: home.idle(),
+        started: thread.next_id.get() - thread.first_id.get(),
+        stack_bytes: home.stack_bytes(),
+        guard: home.guard(),
     })
 }
