@@ -16,7 +16,7 @@ use crate::gate::Ticket;
 use crate::request::{Failure, FailureKind, Request, Response};
 use crate::slots::{Seat, Slots};
 use crate::waiter::Waiter;
-use crate::watchdog::Watchdog;
+use crate::watchdog::{Ticker, Watchdog};
 
 /// Runs operations on an engine: inside a job it submits, pauses and takes the answer; outside a
 /// job it waits on the spot.
@@ -33,6 +33,8 @@ struct Shared {
     fallback: Option<Arc<dyn Engine>>,
     timeout: Option<Duration>,
     slots: Arc<Slots>,
+    /// Counts the time-outs, if somebody does by hand.
+    by_hand: Option<Ticker>,
     watchdog: OnceLock<Watchdog>,
     /// Held while the watchdog is started, so that there is one.
     starting: Mutex<()>,
@@ -81,7 +83,8 @@ impl OffloadClient {
     /// A client of `engine`, without fallback, with the default time-out.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>) -> OffloadClient {
-        OffloadClient::build(engine, None, Some(OffloadClient::DEFAULT_TIMEOUT))
+        let timeout = Some(OffloadClient::DEFAULT_TIMEOUT);
+        OffloadClient::build(engine, None, timeout, None)
     }
 
     /// The same with another engine to turn to: for operations that the first one refuses (but
@@ -95,6 +98,7 @@ impl OffloadClient {
             Arc::clone(&self.shared.engine),
             Some(fallback),
             self.shared.timeout,
+            self.shared.by_hand.clone(),
         )
     }
 
@@ -109,6 +113,21 @@ impl OffloadClient {
             Arc::clone(&self.shared.engine),
             self.shared.fallback.clone(),
             timeout,
+            self.shared.by_hand.clone(),
+        )
+    }
+
+    /// The same with time-outs counted by `ticker`, one eighth of a time-out a tick, in and out of
+    /// jobs: for time that is not the wall's. No thread is started for them. What the time-out is in
+    /// such time only the ticker's owner knows; [`with_timeout`](OffloadClient::with_timeout) then
+    /// says what failures call it.
+    #[must_use]
+    pub fn with_ticker(&self, ticker: &Ticker) -> OffloadClient {
+        OffloadClient::build(
+            Arc::clone(&self.shared.engine),
+            self.shared.fallback.clone(),
+            self.shared.timeout,
+            Some(ticker.clone()),
         )
     }
 
@@ -116,13 +135,19 @@ impl OffloadClient {
         engine: Arc<dyn Engine>,
         fallback: Option<Arc<dyn Engine>>,
         timeout: Option<Duration>,
+        by_hand: Option<Ticker>,
     ) -> OffloadClient {
+        let slots = Arc::new(Slots::new());
+        if let Some(ticker) = &by_hand {
+            ticker.watch(&slots);
+        }
         OffloadClient {
             shared: Arc::new(Shared {
                 engine,
                 fallback,
                 timeout,
-                slots: Arc::new(Slots::new()),
+                slots,
+                by_hand,
                 watchdog: OnceLock::new(),
                 starting: Mutex::new(()),
                 figures: Figures::default(),
@@ -176,12 +201,9 @@ impl OffloadClient {
         }
     }
 
-    fn run_on(&self, engine: &dyn Engine, mut request: Request) -> Result<Response, OffloadError> {
+    fn run_on(&self, engine: &dyn Engine, request: Request) -> Result<Response, OffloadError> {
         if engine.runs_inline(&request) {
-            request = match engine.run_inline(request) {
-                Ok(answer) => return answer.map_err(OffloadError::Failed),
-                Err(request) => request,
-            };
+            return engine.run_inline(request).map_err(OffloadError::Failed);
         }
         match current_job() {
             Some(job) if job.can_pause() => self.run_in_job(engine, job, request),
@@ -198,12 +220,12 @@ impl OffloadClient {
         job: CurrentJob,
         request: Request,
     ) -> Result<Response, OffloadError> {
-        let watchdog = match self.watchdog() {
-            Ok(watchdog) => watchdog,
+        let ticker = match self.ticker() {
+            Ok(ticker) => ticker,
             Err(source) => return Err(OffloadError::NoWatchdog { source, request }),
         };
-        let since = watchdog.map_or(0, Watchdog::now);
-        let is_over = || watchdog.is_some_and(|w| w.is_over(since));
+        let since = ticker.map_or(0, Ticker::now);
+        let is_over = || ticker.is_some_and(|t| t.is_over(since));
 
         let seat = self.submit(
             engine,
@@ -252,10 +274,13 @@ impl OffloadClient {
     }
 
     /// The client's watchdog, started on the first call; none without a time-out.
-    fn watchdog(&self) -> io::Result<Option<&Watchdog>> {
+    fn ticker(&self) -> io::Result<Option<&Ticker>> {
         let Some(timeout) = self.shared.timeout else {
             return Ok(None);
         };
+        if let Some(ticker) = &self.shared.by_hand {
+            return Ok(Some(ticker));
+        }
         if self.shared.watchdog.get().is_none() {
             let starting = self.shared.starting.lock();
             let _starting = starting.unwrap_or_else(PoisonError::into_inner);
@@ -265,7 +290,7 @@ impl OffloadClient {
                 let _ = self.shared.watchdog.set(watchdog);
             }
         }
-        Ok(self.shared.watchdog.get())
+        Ok(self.shared.watchdog.get().map(Watchdog::ticker))
     }
 
     // ---- outside a job -----------------------------------------------------------------------
@@ -276,7 +301,15 @@ impl OffloadClient {
         request: Request,
     ) -> Result<Response, OffloadError> {
         let waiter = Waiter::get();
+        // Of somebody else's time, or of the wall's.
+        let by_hand = self.shared.timeout.and(self.shared.by_hand.as_ref());
+        let began = by_hand.map_or(0, Ticker::now);
         let deadline = (self.shared.timeout).and_then(|t| Instant::now().checked_add(t));
+        let is_over = || match (by_hand, deadline) {
+            (Some(ticker), _) => ticker.is_over(began),
+            (None, Some(deadline)) => Instant::now() >= deadline,
+            (None, None) => false,
+        };
         let wait = |ticket: Option<&Ticket>| {
             match engine.drive() {
                 Drive::Threads => {
@@ -300,9 +333,10 @@ impl OffloadClient {
             if let Some(ticket) = ticket {
                 ticket.insist();
             }
-            match deadline {
-                Some(deadline) if Instant::now() >= deadline => Err(Stop::TimedOut),
-                _ => Ok(()),
+            if is_over() {
+                Err(Stop::TimedOut)
+            } else {
+                Ok(())
             }
         };
         // Not older than any time-out: it is this thread that looks at the clock.

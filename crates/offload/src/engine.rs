@@ -6,7 +6,7 @@ use waitctx::Notifier;
 
 use crate::completion::Completion;
 use crate::gate::Ticket;
-use crate::request::{Failure, OpKind, Request, Response};
+use crate::request::{Failure, FailureKind, OpKind, Request, Response};
 
 /// Something that carries out operations, usually later and elsewhere: an accelerator, an HSM, a
 /// thread pool, a simulation.
@@ -35,22 +35,27 @@ pub trait Engine: Send + Sync {
     /// [`Refused`], with the submission and the reason.
     fn submit(&self, submission: Submission) -> Result<(), Refused>;
 
-    /// Whether [`run_inline`](Engine::run_inline) would carry `request` out. Asked before each
+    /// Whether the engine carries `request` out on the spot, by [`run_inline`](Engine::run_inline):
+    /// software, or a request too small to be worth the way to the device. Asked before each
     /// submission, so it should be quick.
     fn runs_inline(&self, request: &Request) -> bool {
         let _ = request;
         false
     }
 
-    /// Carries the operation out on the spot, if that is what the engine does with it: software,
-    /// or a request too small to be worth the way to the device. Asked before `submit`, if
-    /// [`runs_inline`](Engine::runs_inline) says so; saves the completion and the wake.
+    /// Carries `request` out on the calling thread, which saves the completion and the wake. Called
+    /// where [`runs_inline`](Engine::runs_inline) says so.
     ///
     /// # Errors
     ///
-    /// The request, to be submitted.
-    fn run_inline(&self, request: Request) -> Result<Result<Response, Failure>, Request> {
-        Err(request)
+    /// [`Failure`], as a completion carries it; for an engine that runs nothing inline
+    /// [`FailureKind::BadRequest`] with the request.
+    fn run_inline(&self, request: Request) -> Result<Response, Failure> {
+        let reason = "the engine runs nothing on the spot; submit it";
+        Err(Failure::with_request(
+            FailureKind::BadRequest { reason },
+            request,
+        ))
     }
 
     /// Gets in line for room, after a refusal for [`Reason::RingFull`]: `notifier` is woken with

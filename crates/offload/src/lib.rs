@@ -55,3 +55,4 @@ pub use error::OffloadError;
 pub use gate::{Gate, Ticket};
 pub use pending::Pending;
 pub use request::*;
+pub use watchdog::Ticker;

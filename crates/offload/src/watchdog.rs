@@ -1,14 +1,15 @@
-//! Time-outs: a thread that wakes jobs whose operation takes too long.
+//! Time-outs: ticks that are counted, and a thread that counts them.
 //!
-//! It does not decide that an operation has timed out: it wakes the job, and the job looks at the
-//! clock. A wake that turns out wrong costs a resume and no more.
+//! Nobody here decides that an operation has timed out: a tick wakes the jobs that have waited long,
+//! and each job looks at the count. A wake that turns out wrong costs a resume and no more.
 //!
-//! The clock is a tick that the thread counts, eight to a time-out: reading it is one load, and an
-//! operation that takes microseconds does not read the system's clock for a bound of seconds.
+//! Eight ticks make a time-out: reading the count is one load, and an operation that takes
+//! microseconds does not read the system's clock for a bound of seconds.
 
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::slots::Slots;
@@ -16,31 +17,62 @@ use crate::slots::Slots;
 /// Ticks in a time-out. More would make it more exact and the thread busier.
 const TICKS: u32 = 8;
 
-pub(crate) struct Watchdog {
-    shared: Arc<Shared>,
+/// Time-outs by hand: for a client whose time is not the wall's, as that of a simulation. Cloning
+/// gives another handle to the same count.
+///
+/// ```
+/// use offload::Ticker;
+///
+/// let ticker = Ticker::new();
+/// // With `OffloadClient::with_ticker(&ticker)`, an operation is given up between the eighth tick
+/// // after its submission and the ninth.
+/// for _ in 0..=Ticker::TICKS {
+///     ticker.tick();
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Ticker {
+    shared: Arc<Ticks>,
 }
 
-struct Shared {
+struct Ticks {
     tick: AtomicU64,
-    stop: Mutex<bool>,
-    stopping: Condvar,
+    /// Of each client that counts by it.
+    slots: Mutex<Vec<Weak<Slots>>>,
 }
 
-impl Watchdog {
-    pub(crate) fn start(timeout: Duration, slots: &Arc<Slots>) -> io::Result<Watchdog> {
-        let shared = Arc::new(Shared {
-            // Not 0, which means that no operation is under way.
-            tick: AtomicU64::new(1),
-            stop: Mutex::new(false),
-            stopping: Condvar::new(),
-        });
-        let length = (timeout / TICKS).max(Duration::from_millis(1));
-        let watch = Arc::clone(&shared);
-        let slots = Arc::clone(slots);
-        std::thread::Builder::new()
-            .name("offload-watch".into())
-            .spawn(move || watch.run(length, &slots))?;
-        Ok(Watchdog { shared })
+impl Ticker {
+    /// Ticks in a time-out: one tick is an eighth of it.
+    pub const TICKS: u32 = TICKS;
+
+    /// A ticker that stands still until [`tick`](Ticker::tick) is called.
+    #[must_use]
+    pub fn new() -> Ticker {
+        Ticker {
+            shared: Arc::new(Ticks {
+                // Not 0, which means that no operation is under way.
+                tick: AtomicU64::new(1),
+                slots: Mutex::new(Vec::new()),
+            }),
+        }
+    }
+
+    /// Counts one tick on, and wakes whoever has waited for a time-out or longer. From any thread;
+    /// wakes may run an application's callbacks.
+    pub fn tick(&self) {
+        let tick = self.shared.tick.fetch_add(1, Ordering::Relaxed) + 1;
+        let all: Vec<_> = {
+            let mut slots = lock(&self.shared.slots);
+            slots.retain(|slots| slots.strong_count() > 0);
+            slots.iter().filter_map(Weak::upgrade).collect()
+        };
+        for slots in all {
+            slots.nudge_older_than(tick.saturating_sub(u64::from(TICKS)));
+        }
+    }
+
+    pub(crate) fn watch(&self, slots: &Arc<Slots>) {
+        lock(&self.shared.slots).push(Arc::downgrade(slots));
     }
 
     /// The tick that runs now.
@@ -48,15 +80,57 @@ impl Watchdog {
         self.shared.tick.load(Ordering::Relaxed)
     }
 
-    /// Whether the time-out has passed since tick `since`, which may have been nearly over.
+    /// Whether a time-out has passed since tick `since`, which may have been nearly over.
     pub(crate) fn is_over(&self, since: u64) -> bool {
         self.now() > since + u64::from(TICKS)
     }
 }
 
-impl Shared {
-    fn run(&self, length: Duration, slots: &Slots) {
-        let mut stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+impl Default for Ticker {
+    fn default() -> Ticker {
+        Ticker::new()
+    }
+}
+
+impl fmt::Debug for Ticker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Ticker").field(&self.now()).finish()
+    }
+}
+
+/// A ticker with a thread that ticks by the wall's clock.
+pub(crate) struct Watchdog {
+    ticker: Ticker,
+    end: Arc<End>,
+}
+
+#[derive(Default)]
+struct End {
+    stop: Mutex<bool>,
+    stopping: Condvar,
+}
+
+impl Watchdog {
+    pub(crate) fn start(timeout: Duration, slots: &Arc<Slots>) -> io::Result<Watchdog> {
+        let ticker = Ticker::new();
+        ticker.watch(slots);
+        let end = Arc::new(End::default());
+        let length = (timeout / TICKS).max(Duration::from_millis(1));
+        let (ticks, ends) = (ticker.clone(), Arc::clone(&end));
+        std::thread::Builder::new()
+            .name("offload-watch".into())
+            .spawn(move || ends.run(length, &ticks))?;
+        Ok(Watchdog { ticker, end })
+    }
+
+    pub(crate) fn ticker(&self) -> &Ticker {
+        &self.ticker
+    }
+}
+
+impl End {
+    fn run(&self, length: Duration, ticker: &Ticker) {
+        let mut stop = lock(&self.stop);
         while !*stop {
             let (guard, wait) = self
                 .stopping
@@ -65,22 +139,21 @@ impl Shared {
             stop = guard;
             if wait.timed_out() {
                 drop(stop);
-                let tick = self.tick.fetch_add(1, Ordering::Relaxed) + 1;
-                slots.nudge_older_than(tick.saturating_sub(u64::from(TICKS)));
-                stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+                ticker.tick();
+                stop = lock(&self.stop);
             }
         }
     }
 }
 
 impl Drop for Watchdog {
-    /// Ends the thread, without waiting for it: it holds nothing but the slots' list.
+    /// Ends the thread, without waiting for it: it holds nothing but the count.
     fn drop(&mut self) {
-        *self
-            .shared
-            .stop
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = true;
-        self.shared.stopping.notify_one();
+        *lock(&self.end.stop) = true;
+        self.end.stopping.notify_one();
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -29,18 +29,17 @@ impl Engine for Odd {
         self.0.submit(submission)
     }
 
-    fn runs_inline(&self, _: &Request) -> bool {
-        true
+    fn runs_inline(&self, request: &Request) -> bool {
+        request.id % 2 == 1
     }
 
-    fn run_inline(&self, request: Request) -> Result<Result<Response, Failure>, Request> {
+    fn run_inline(&self, request: Request) -> Result<Response, Failure> {
         match request.id {
-            3 => Ok(Err(Failure::with_request(
+            3 => Err(Failure::with_request(
                 FailureKind::Device { status: -1 },
                 request,
-            ))),
-            id if id % 2 == 1 => Ok(flip(request)),
-            _ => Err(request),
+            )),
+            _ => flip(request),
         }
     }
 

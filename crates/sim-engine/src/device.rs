@@ -339,12 +339,8 @@ impl Engine for SimDevice {
         request.data.len() < self.shared.config.inline_below_bytes
     }
 
-    fn run_inline(&self, request: Request) -> Result<Result<Response, Failure>, Request> {
-        if self.runs_inline(&request) {
-            Ok(compute::compute(request))
-        } else {
-            Err(request)
-        }
+    fn run_inline(&self, request: Request) -> Result<Response, Failure> {
+        compute::compute(request)
     }
 
     fn submit(&self, submission: Submission) -> Result<(), Refused> {

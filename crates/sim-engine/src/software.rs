@@ -47,8 +47,8 @@ impl Engine for SoftwareEngine {
         true
     }
 
-    fn run_inline(&self, request: Request) -> Result<Result<Response, Failure>, Request> {
-        Ok(self.compute(request))
+    fn run_inline(&self, request: Request) -> Result<Response, Failure> {
+        self.compute(request)
     }
 
     fn submit(&self, submission: Submission) -> Result<(), Refused> {

@@ -102,13 +102,10 @@ impl PeerClient {
         engine: &dyn Engine,
         place: &Place,
         since: Instant,
-        mut request: Request,
+        request: Request,
     ) -> Result<Response, OffloadError> {
         if engine.runs_inline(&request) {
-            request = match engine.run_inline(request) {
-                Ok(answer) => return answer.map_err(OffloadError::Failed),
-                Err(request) => request,
-            };
+            return engine.run_inline(request).map_err(OffloadError::Failed);
         }
         let ctx = &place.ctx;
         let notifier = match ctx.notifier() {
