@@ -90,8 +90,9 @@ impl OffloadClient {
     /// The same with another engine to turn to: for operations that the first one refuses (but
     /// for a full ring, which is waited for), and for those it fails and hands back. An
     /// operation that timed out is lost on the device with its buffers, and is not tried again;
-    /// neither is one with a wrong tag or impossible parameters, nor one whose job could not be told
-    /// of its end for want of a descriptor ([`OffloadError::NoNotifier`]).
+    /// neither is one with a wrong tag or impossible parameters. One whose job could not be told of
+    /// its end for want of a descriptor ([`OffloadError::NoNotifier`]) is: a fallback that runs
+    /// inline needs none.
     #[must_use]
     pub fn with_fallback(&self, fallback: Arc<dyn Engine>) -> OffloadClient {
         OffloadClient::build(
@@ -249,8 +250,8 @@ impl OffloadClient {
             match self.pause(job) {
                 Ok(()) if !is_over() => resumed = true,
                 // The answer may have come with the last wake.
-                Ok(()) => return self.stopped(seat, Stop::TimedOut),
-                Err(stop) => return self.stopped(seat, stop),
+                Ok(()) => return self.stopped(engine, seat, Stop::TimedOut),
+                Err(stop) => return self.stopped(engine, seat, stop),
             }
         }
     }
@@ -348,7 +349,7 @@ impl OffloadClient {
                 return self.answered(seat, answer);
             }
             if let Err(stop) = wait(None) {
-                return self.stopped(seat, stop);
+                return self.stopped(engine, seat, stop);
             }
         }
     }
@@ -401,7 +402,7 @@ impl OffloadClient {
             let mut submission = refused.submission;
             if let Some(notifier) = seat.notifier() {
                 if submission.ticket.is_none() {
-                    submission.ticket = engine.queue_for_room(notifier);
+                    submission.ticket = engine.queue_for_room(&submission.request, notifier);
                 }
                 if submission.ticket.is_none() {
                     // The engine will not tell. Ask to be resumed, behind the jobs that are ready.
@@ -433,15 +434,23 @@ impl OffloadClient {
 
     /// The operation is on the device and nobody waits for it any more, unless its answer has
     /// come just now.
-    fn stopped(&self, seat: Seat, stop: Stop) -> Result<Response, OffloadError> {
+    fn stopped(
+        &self,
+        engine: &dyn Engine,
+        seat: Seat,
+        stop: Stop,
+    ) -> Result<Response, OffloadError> {
         seat.slot.set_since(0);
         match seat.slot.abandon() {
             Some(answer) => self.answered(seat, answer),
             // The slot goes to the completion, and with it.
-            None => Err(match stop {
-                Stop::Cancelled => self.cancelled(None),
-                Stop::TimedOut => self.timed_out(None),
-            }),
+            None => {
+                engine.abandoned();
+                Err(match stop {
+                    Stop::Cancelled => self.cancelled(None),
+                    Stop::TimedOut => self.timed_out(None),
+                })
+            }
         }
     }
 

@@ -64,10 +64,17 @@ pub trait Engine: Send + Sync {
     ///
     /// `None` if the engine cannot tell when it has room. The job then tries again each time it is
     /// resumed, and asks to be resumed at once: a busy loop, though a fair one.
-    fn queue_for_room(&self, notifier: &Notifier) -> Option<Ticket> {
-        let _ = notifier;
+    ///
+    /// `request` is the one that was refused, for engines with more rings than one.
+    fn queue_for_room(&self, request: &Request, notifier: &Notifier) -> Option<Ticket> {
+        let _ = (request, notifier);
         None
     }
+
+    /// Somebody has given up an operation: a good moment to let go of what has not been started and
+    /// that nobody waits for ([`Completion::is_abandoned`]), so that it does not keep others from the
+    /// ring. It must not complete anything of which that is not true. Does not block.
+    fn abandoned(&self) {}
 
     /// Who makes completions happen.
     fn drive(&self) -> Drive {
@@ -131,6 +138,11 @@ pub enum Reason {
     /// A rate limit was hit, as cloud HSMs have one.
     #[error("the engine throttles; send fewer operations a second, or allow software fallback")]
     Throttled,
+    /// The engine could get no descriptor for its notification.
+    #[error(
+        "the engine has no descriptor left for its notification; raise the limit on open files (ulimit -n), or allow software fallback"
+    )]
+    NoDescriptor,
 }
 
 /// An operation that was not taken on: all of it, and why.

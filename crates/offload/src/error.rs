@@ -66,7 +66,10 @@ impl OffloadError {
     /// and the request is here.
     pub(crate) fn try_elsewhere(self) -> Result<Request, OffloadError> {
         match self {
-            OffloadError::Refused { request, .. } => Ok(request),
+            OffloadError::Refused { request, .. }
+            // One that computes on the spot needs neither.
+            | OffloadError::NoNotifier { request, .. }
+            | OffloadError::NoWatchdog { request, .. } => Ok(request),
             OffloadError::Failed(Failure {
                 kind:
                     FailureKind::Device { .. }

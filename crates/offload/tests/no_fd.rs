@@ -6,9 +6,13 @@
 mod common;
 
 use std::fs::File;
+use std::sync::Arc;
 
 use common::*;
-use offload::{OffloadClient, OffloadError};
+use offload::{
+    Counters, Engine, Failure, OffloadClient, OffloadError, OpKind, Refused, Request, Response,
+    Submission,
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use waitctx::WaitCtx;
 
@@ -25,8 +29,7 @@ fn a_job_s_operation_fails_before_it_is_submitted() {
     }
 
     let engine = at_once();
-    let fallback = at_once();
-    let client = OffloadClient::new(engine.clone()).with_fallback(fallback.clone());
+    let client = OffloadClient::new(engine.clone());
     let ctx = WaitCtx::new();
     let ran = start(&ctx, &client, request(1)).finished();
     let error = ran.expect("it did not pause").expect_err("no descriptor");
@@ -43,8 +46,18 @@ fn a_job_s_operation_fails_before_it_is_submitted() {
     assert_eq!(source.raw_os_error(), Some(emfile));
     assert_untouched(Some(back), 1);
     assert_eq!(engine.counters(), counters(0, 0, 0, 0));
-    assert_eq!(fallback.counters(), counters(0, 0, 0, 0));
     assert_figures(&client, Figures::default());
+
+    // A fallback that computes on the spot needs none.
+    let client = client.with_fallback(Arc::new(OnTheSpot));
+    let ran = start(&ctx, &client, request(5)).finished();
+    assert_flipped(ran.expect("it did not pause"), 5);
+    let fell_back = Figures {
+        fell_back: 1,
+        ..Figures::default()
+    };
+    assert_figures(&client, fell_back);
+    assert_eq!(engine.counters(), counters(0, 0, 0, 0));
 
     // With a callback there is no need for one, nor outside a job.
     let wakes = Wakes::default();
@@ -59,4 +72,27 @@ fn a_job_s_operation_fails_before_it_is_submitted() {
     let ran = start(&ctx, &client, request(4)).finished();
     assert_flipped(ran.expect("it did not pause"), 4);
     assert_eq!(engine.counters(), counters(0, 3, 0, 0));
+}
+
+struct OnTheSpot;
+
+impl Engine for OnTheSpot {
+    fn name(&self) -> &str {
+        "on-the-spot"
+    }
+    fn supports(&self, _: OpKind) -> bool {
+        true
+    }
+    fn submit(&self, submission: Submission) -> Result<(), Refused> {
+        panic!("it runs inline: {submission:?}");
+    }
+    fn runs_inline(&self, _: &Request) -> bool {
+        true
+    }
+    fn run_inline(&self, request: Request) -> Result<Response, Failure> {
+        flip(request)
+    }
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
 }

@@ -25,7 +25,7 @@ struct AnswerSide {
     failed: AtomicU64,
     orphaned: AtomicU64,
     duplicates: AtomicU64,
-    busy_ns: AtomicU64,
+    skipped: AtomicU64,
 }
 
 fn add(counter: &AtomicU64, n: u64) {
@@ -51,12 +51,13 @@ impl Count {
         add(counter, 1);
     }
 
-    pub(crate) fn busy(&self, ns: u64) {
-        add(&self.answer.busy_ns, ns);
+    /// One that nobody waited for was not started.
+    pub(crate) fn skipped(&self) {
+        add(&self.answer.skipped, 1);
     }
 
-    pub(crate) fn busy_ns(&self) -> u64 {
-        self.answer.busy_ns.load(Ordering::Relaxed)
+    pub(crate) fn skips(&self) -> u64 {
+        self.answer.skipped.load(Ordering::Relaxed)
     }
 
     pub(crate) fn snapshot(&self, in_flight: u64) -> Counters {

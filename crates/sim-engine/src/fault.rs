@@ -1,57 +1,154 @@
 //! Which operation meets which fault: a function of the seed and the operation's id, so that it
 //! does not depend on the order of arrival, on the clock or on the threads.
 
-use std::time::Duration;
+use std::collections::HashMap;
 
 use offload::{Output, Response};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
+use rand_distr::{Distribution, LogNormal};
 
-use crate::config::Faults;
+use crate::config::{FaultName, Faults, Jitter, JitterKind, ScriptedFault};
+use crate::plant::Plant;
 
 /// The plan of a whole run.
 pub(crate) struct FaultPlan {
     faults: Faults,
+    jitter: Jitter,
     seed: u64,
+    /// Nothing is ever drawn.
     none: bool,
+    plant: Option<Plant>,
+    /// Faults of the script that strike one operation.
+    scripted: HashMap<u64, Vec<ScriptedFault>>,
 }
 
 /// What happens to one operation.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Fate {
-    pub(crate) ring_full: bool,
-    pub(crate) outcome: Outcome,
-    pub(crate) delay: Duration,
-    pub(crate) duplicate: bool,
-    pub(crate) untold: bool,
-    pub(crate) spurious: bool,
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Fate {
+    /// It is refused once for this reason.
+    pub refused: Option<Refusal>,
+    /// What its answer is.
+    pub outcome: Outcome,
+    /// So much longer on an engine, in nanoseconds.
+    pub slow_ns: u64,
+    /// So much later, with no engine busy for it, in nanoseconds.
+    pub late_ns: u64,
+    /// The engine that comes to it stands still for so long first, in nanoseconds.
+    pub stall_ns: u64,
+    /// The endpoint dies when it comes to it.
+    pub kills: bool,
+    /// Answered twice.
+    pub duplicate: bool,
+    /// Nobody is told of the answer.
+    pub untold: bool,
+    /// Somebody is told before there is an answer.
+    pub spurious: bool,
+    /// What its service time is multiplied by.
+    pub jitter: f64,
+    /// A bug of the device strikes it.
+    pub(crate) planted: Option<Plant>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) enum Outcome {
+impl Default for Fate {
+    fn default() -> Fate {
+        Fate {
+            refused: None,
+            outcome: Outcome::Right,
+            slow_ns: 0,
+            late_ns: 0,
+            stall_ns: 0,
+            kills: false,
+            duplicate: false,
+            untold: false,
+            spurious: false,
+            jitter: 1.0,
+            planted: None,
+        }
+    }
+}
+
+/// Why an operation is refused once that could be taken on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// As if the ring were full.
+    RingFull,
+    /// As if the rate were too high.
+    Throttled,
+    /// As if no descriptor could be had for the notification.
+    NoDescriptor,
+}
+
+/// What the answer of an operation is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The right one.
     #[default]
     Right,
     /// An error with this status.
     Error(i32),
     /// This bit of the result is flipped, counted modulo its length.
     Wrong(u32),
+    /// None comes.
     Lost,
 }
 
 impl FaultPlan {
-    pub(crate) fn new(faults: Faults, seed: u64) -> FaultPlan {
+    pub(crate) fn new(
+        faults: &Faults,
+        jitter: Jitter,
+        seed: u64,
+        plant: Option<Plant>,
+    ) -> FaultPlan {
+        let mut scripted: HashMap<u64, Vec<ScriptedFault>> = HashMap::new();
+        for fault in &faults.script {
+            if let Some(id) = fault.at_op {
+                scripted.entry(id).or_default().push(fault.clone());
+            }
+        }
+        let drawn = Faults {
+            script: Vec::new(),
+            ..faults.clone()
+        };
         FaultPlan {
-            faults,
+            none: drawn.is_none() && jitter.kind == JitterKind::None,
+            plant,
+            faults: drawn,
+            jitter,
             seed,
-            none: faults.is_none(),
+            scripted,
         }
     }
 
     /// What happens to operation `id`.
+    #[inline]
     pub(crate) fn fate(&self, id: u64) -> Fate {
-        if self.none {
+        if self.none && self.scripted.is_empty() && self.plant.is_none() {
             return Fate::default();
         }
+        let mut fate = if self.none {
+            Fate::default()
+        } else {
+            self.draw(id)
+        };
+        for fault in self.scripted.get(&id).into_iter().flatten() {
+            fate.strike(fault);
+        }
+        if let Some(plant) = self.plant
+            && Plant::strikes(id)
+        {
+            fate.planted = Some(plant);
+            if plant == Plant::WrongResult && fate.outcome == Outcome::Right {
+                fate.outcome = Outcome::Wrong(0);
+            }
+        }
+        fate
+    }
+
+    fn draw(&self, id: u64) -> Fate {
         let faults = &self.faults;
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(id);
@@ -60,29 +157,87 @@ impl FaultPlan {
         let mut draw = || f64::from(rng.next_u32()) / (f64::from(u32::MAX) + 1.0);
         let ring_full = draw() < faults.ring_full;
         let outcome = draw();
-        let slow = draw() < faults.slow.share;
-        let duplicate = draw() < faults.duplicate;
-        let untold = draw() < faults.untold;
-        let spurious = draw() < faults.spurious;
+        let mut hits = |share: f64| draw() < share;
+        let slow = hits(faults.slow.share);
+        let duplicate = hits(faults.duplicate);
+        let untold = hits(faults.untold);
+        let spurious = hits(faults.spurious);
+        let late = hits(faults.late.share);
+        let throttled = hits(faults.throttled);
+        let no_descriptor = hits(faults.no_descriptor);
+        let stall = hits(faults.stall.share);
+        let kills = hits(faults.death);
         let detail = rng.next_u32();
         let outcome = if outcome < faults.lost {
             Outcome::Lost
         } else if outcome < faults.lost + faults.error {
-            // Statuses of real drivers are small negative numbers.
-            Outcome::Error(-1 - (detail % 16) as i32)
+            Outcome::Error(status(detail))
         } else if outcome < faults.lost + faults.error + faults.wrong {
             Outcome::Wrong(detail)
         } else {
             Outcome::Right
         };
-        let delay = if slow { faults.slow.extra_ns } else { 0 };
+        let refused = [
+            (ring_full, Refusal::RingFull),
+            (throttled, Refusal::Throttled),
+            (no_descriptor, Refusal::NoDescriptor),
+        ];
+        let when = |struck: bool, ns: u64| if struck { ns } else { 0 };
         Fate {
-            ring_full,
+            refused: refused.iter().find(|(hit, _)| *hit).map(|(_, why)| *why),
             outcome,
-            delay: Duration::from_nanos(delay),
+            slow_ns: when(slow, faults.slow.extra_ns),
+            late_ns: when(late, faults.late.extra_ns),
+            stall_ns: when(stall, faults.stall.for_ns),
+            kills,
             duplicate,
             untold,
             spurious,
+            jitter: factor(self.jitter, &mut rng),
+            planted: None,
+        }
+    }
+}
+
+/// Statuses of real drivers are small negative numbers.
+fn status(detail: u32) -> i32 {
+    -1 - (detail % 16) as i32
+}
+
+/// A random factor with a mean of 1.
+fn factor(jitter: Jitter, rng: &mut ChaCha8Rng) -> f64 {
+    match jitter.kind {
+        JitterKind::None => 1.0,
+        JitterKind::Uniform => {
+            let half = f64::from(rng.next_u32()) / f64::from(u32::MAX) * 2.0 - 1.0;
+            1.0 + jitter.spread * half
+        }
+        JitterKind::Exponential => rand_distr::Exp1.sample(rng),
+        JitterKind::LogNormal => {
+            // The median that makes the mean 1.
+            let sigma = jitter.spread;
+            LogNormal::new(-sigma * sigma / 2.0, sigma).map_or(1.0, |factor| factor.sample(rng))
+        }
+    }
+}
+
+impl Fate {
+    /// What a fault of the script does to it.
+    fn strike(&mut self, fault: &ScriptedFault) {
+        match fault.fault {
+            FaultName::RingFull => self.refused = Some(Refusal::RingFull),
+            FaultName::Throttled => self.refused = Some(Refusal::Throttled),
+            FaultName::NoDescriptor => self.refused = Some(Refusal::NoDescriptor),
+            FaultName::Slow => self.slow_ns = fault.for_ns,
+            FaultName::Late => self.late_ns = fault.for_ns,
+            FaultName::Lost => self.outcome = Outcome::Lost,
+            FaultName::Error => self.outcome = Outcome::Error(status(0)),
+            FaultName::Wrong => self.outcome = Outcome::Wrong(0),
+            FaultName::Duplicate => self.duplicate = true,
+            FaultName::Untold => self.untold = true,
+            FaultName::Spurious => self.spurious = true,
+            FaultName::Stall => self.stall_ns = fault.for_ns,
+            FaultName::Death => self.kills = true,
         }
     }
 }
@@ -119,12 +274,12 @@ mod tests {
 
     #[test]
     fn the_same_seed_and_id_meet_the_same_fate_in_any_order() {
-        let plan = FaultPlan::new(some(), 7);
+        let plan = FaultPlan::new(&some(), Jitter::default(), 7, None);
         let forwards: Vec<Fate> = (0..1000).map(|id| plan.fate(id)).collect();
         let mut backwards: Vec<Fate> = (0..1000).rev().map(|id| plan.fate(id)).collect();
         backwards.reverse();
         assert_eq!(forwards, backwards);
-        let other = FaultPlan::new(some(), 8);
+        let other = FaultPlan::new(&some(), Jitter::default(), 8, None);
         assert_ne!(
             forwards,
             (0..1000).map(|id| other.fate(id)).collect::<Vec<_>>()
@@ -133,7 +288,7 @@ mod tests {
 
     #[test]
     fn shares_are_met() {
-        let plan = FaultPlan::new(some(), 1);
+        let plan = FaultPlan::new(&some(), Jitter::default(), 1, None);
         let n = 100_000;
         let count = |f: &dyn Fn(Fate) -> bool| {
             (0..n).filter(|id| f(plan.fate(*id))).count() as f64 / n as f64
@@ -156,7 +311,7 @@ mod tests {
     #[test]
     fn changing_one_share_moves_no_other_faults_victims() {
         let spurious = |faults: Faults| -> Vec<bool> {
-            let plan = FaultPlan::new(faults, 3);
+            let plan = FaultPlan::new(&faults, Jitter::default(), 3, None);
             (0..1000).map(|id| plan.fate(id).spurious).collect()
         };
         let mut more = some();

@@ -32,6 +32,8 @@ struct State {
     called: usize,
     /// Workers that are to end once the queue is empty.
     stops: usize,
+    /// Somebody who waits is to come back without work.
+    nudged: bool,
     /// Nobody takes from it any more.
     closed: bool,
 }
@@ -120,6 +122,9 @@ impl Inbox {
                 state.stops -= 1;
                 return Intake::Stop;
             }
+            if std::mem::take(&mut state.nudged) {
+                return Intake::Nothing;
+            }
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
                 return Intake::Nothing;
@@ -171,6 +176,13 @@ impl Inbox {
         self.work.notify_all();
     }
 
+    /// Has a worker that waits come back without work, to look at something else; or the next one
+    /// that would wait.
+    pub(crate) fn nudge(&self) {
+        self.lock().nudged = true;
+        self.work.notify_all();
+    }
+
     /// Lets nothing in any more, and hands over what is left.
     pub(crate) fn close(&self) -> VecDeque<Work> {
         let mut state = self.lock();
@@ -205,6 +217,7 @@ mod tests {
 
     use super::*;
     use crate::fault::Fate;
+    use crate::work::Route;
 
     fn work(id: u64, bytes: usize) -> Work {
         let ctx = WaitCtx::new();
@@ -214,10 +227,7 @@ mod tests {
         let (_, completion) = Pending::new(notifier);
         Work {
             request: Request::new(Op::Nop, vec![0; bytes]).with_id(id),
-            completion,
-            instance: 0,
-            submitted: None,
-            fate: Fate::default(),
+            route: Route::new(completion, 0, 0, Fate::default(), false),
         }
     }
 

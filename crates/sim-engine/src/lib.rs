@@ -40,18 +40,30 @@
 
 #![forbid(unsafe_code)]
 
+mod clock;
 pub mod compute;
 mod config;
 mod counters;
 mod device;
-mod engines;
 mod fault;
 mod inbox;
+mod model;
+mod observe;
+mod plant;
 mod preset;
 mod software;
 mod work;
 
-pub use config::{Completions, DeviceConfig, DeviceFileError, Faults, LinkTime, ServiceTime, Slow};
-pub use device::{DeviceStats, OpenError, SimDevice};
+pub use clock::{RealClock, SimClock, Step, VirtualClock};
+pub use config::{
+    Batch, Completions, Detection, DeviceConfig, DeviceFileError, FaultName, Faults, Heartbeat,
+    HostCost, InstanceChoice, Jitter, JitterKind, Late, LinkTime, Results, ScriptedFault,
+    ServiceTime, Slow, Stall, Throttle,
+};
+pub use device::{Builder, DeviceStats, Health, OpenError, SimDevice, Strike};
+pub use fault::{Fate, Outcome, Refusal};
+pub use observe::{DeviceEvent, Observer, OpEnd, OpRecord};
+#[doc(hidden)]
+pub use plant::Plant;
 pub use preset::{Preset, presets};
 pub use software::SoftwareEngine;

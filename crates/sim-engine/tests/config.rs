@@ -30,7 +30,7 @@ fn a_value_out_of_range_is_named_with_what_it_may_be() {
         ),
         (
             "instances = 3\nring_depth_max = 524288",
-            "instances × ring_depth_max is 1572864; give at most 1048576 in all",
+            "endpoints × instances × ring_depth_max is 1572864; give at most 1048576 in all",
         ),
         (
             "inline_below_bytes = 1073741825",

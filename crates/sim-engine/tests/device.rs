@@ -107,7 +107,14 @@ fn several_rings_are_filled_in_turn_and_each_has_its_line() {
     let (ctx, wakes) = counted_ctx();
     let notifier = ctx.notifier().expect("no fd needed");
     let tickets: Vec<_> = (0..3)
-        .map(|_| device.queue_for_room(&notifier).expect("it has a line"))
+        .map(|_| {
+            device
+                .queue_for_room(
+                    &offload::Request::new(offload::Op::Nop, Vec::new()),
+                    &notifier,
+                )
+                .expect("it has a line")
+        })
         .collect();
     assert!(tickets.iter().all(|ticket| !ticket.is_granted()));
 
@@ -140,7 +147,12 @@ fn a_ticket_of_another_device_is_worth_nothing() {
     let (device, other) = (open(POLLED), open(POLLED));
     let (ctx, _) = counted_ctx();
     let notifier = ctx.notifier().expect("no fd needed");
-    let ticket = other.queue_for_room(&notifier).expect("it has a line");
+    let ticket = other
+        .queue_for_room(
+            &offload::Request::new(offload::Op::Nop, Vec::new()),
+            &notifier,
+        )
+        .expect("it has a line");
     assert!(ticket.is_granted());
     let refused = submit_with(&device, request(1), Some(ticket));
     let refused = refused.err().expect("another device's");

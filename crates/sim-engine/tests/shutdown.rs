@@ -380,7 +380,12 @@ fn room_that_is_kept_for_somebody_at_the_end_is_not_in_flight() {
     let ops = submit_all(&device, 0..2);
     let (ctx, wakes) = counted_ctx();
     let notifier = ctx.notifier().expect("no fd needed");
-    let ticket = device.queue_for_room(&notifier).expect("it has a line");
+    let ticket = device
+        .queue_for_room(
+            &offload::Request::new(offload::Op::Nop, Vec::new()),
+            &notifier,
+        )
+        .expect("it has a line");
     device.kill();
     assert_eq!(wakes.load(Ordering::SeqCst), 1, "its turn has come");
     let expected = Counters {

@@ -235,7 +235,7 @@ impl Engine for Held {
         Ok(())
     }
 
-    fn queue_for_room(&self, notifier: &Notifier) -> Option<Ticket> {
+    fn queue_for_room(&self, _: &Request, notifier: &Notifier) -> Option<Ticket> {
         let gate = self.gate.as_ref().filter(|_| self.tells_of_room)?;
         Some(gate.wait(notifier))
     }

@@ -163,7 +163,7 @@ impl PeerClient {
             }
             add_one(&self.ring_full);
             if submission.ticket.is_none() {
-                submission.ticket = engine.queue_for_room(notifier);
+                submission.ticket = engine.queue_for_room(&submission.request, notifier);
             }
             if submission.ticket.is_none() {
                 // The engine will not tell. Ask to be resumed, behind the jobs that are ready.
