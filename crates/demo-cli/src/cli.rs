@@ -10,7 +10,8 @@ use offload::OpKind;
 use crate::encrypt::parse_cipher;
 use crate::error::{Error, InputError};
 use crate::units::{
-    parse_count, parse_duration, parse_jobs, parse_op, parse_size, parse_threads, parse_timeout,
+    parse_count, parse_duration, parse_jobs, parse_op, parse_plant, parse_seeds, parse_size,
+    parse_threads, parse_timeout,
 };
 
 /// Pausable crypto jobs on a simulated accelerator.
@@ -31,6 +32,13 @@ pub(crate) enum Command {
     /// exit status is 1 if one is wrong, or if an operation, a job or a file descriptor is
     /// unaccounted for at the end.
     Bench(BenchArgs),
+    /// Search for schedules that break something: random applications on a faulty device.
+    ///
+    /// Each seed is a run in virtual time: jobs are started, cancelled, dropped and resumed unasked,
+    /// operations run in jobs and outside, rings fill up, the device fails, stalls, dies and is shut
+    /// down, and everything that is to hold is checked. The exit status is 1 if a seed fails; the
+    /// lowest one is printed, with the trace of the smallest run of it that fails.
+    Simulate(SimulateArgs),
     /// Print SHA-256 or SHA-512 digests, as sha256sum and sha512sum do.
     ///
     /// The files go through the engine in many jobs at once, each file as one request. The output
@@ -122,6 +130,50 @@ pub(crate) struct BenchArgs {
     /// a field "error".
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SimulateArgs {
+    /// The seeds: from the first to before the last. Ranges can be run apart, by many machines, and
+    /// merged.
+    #[arg(long, value_parser = parse_seeds, default_value = "0..10000", value_name = "A..B")]
+    pub(crate) seeds: std::ops::Range<u64>,
+    /// Run this seed only.
+    #[arg(long, value_name = "S", conflicts_with = "seeds")]
+    pub(crate) seed: Option<u64>,
+    /// Print what happens, event by event. With --seed.
+    #[arg(long, requires = "seed")]
+    pub(crate) trace: bool,
+    /// The simulated device: a preset (see 'demo-cli devices') or a device file. Each seed leaves
+    /// some of its faults out and makes others more frequent. [default: flaky]
+    #[arg(long, value_name = "PRESET|FILE.toml")]
+    pub(crate) device: Option<String>,
+    /// Jobs in flight at most.
+    #[arg(long, value_parser = parse_jobs, default_value = "24", value_name = "N")]
+    pub(crate) jobs: usize,
+    /// Jobs of a seed, of one to three operations each.
+    #[arg(long, value_parser = parse_count, default_value = "40", value_name = "N")]
+    pub(crate) total: usize,
+    /// Threads that share the seeds. [default: one for each cpu]
+    #[arg(long, value_parser = parse_threads, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = SimulateFormat::Table)]
+    pub(crate) format: SimulateFormat,
+    /// Put results together that were printed with --format json, instead of running.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["seeds", "seed"])]
+    pub(crate) merge: Vec<PathBuf>,
+    /// Build a bug into the device, to show that it is found.
+    #[arg(long, hide = true, value_parser = parse_plant, value_name = "BUG")]
+    pub(crate) plant: Option<sim_engine::Plant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SimulateFormat {
+    /// For people.
+    Table,
+    /// One JSON object, to be merged.
+    Json,
 }
 
 #[derive(Args, Debug)]

@@ -169,7 +169,7 @@ pub(crate) fn next_finished<R: 'static>(
     set.next_finished(Some(patience))
 }
 
-fn device_config(name: &str) -> Result<DeviceConfig, InputError> {
+pub(crate) fn device_config(name: &str) -> Result<DeviceConfig, InputError> {
     match DeviceConfig::preset(name) {
         Some(config) => Ok(config),
         None => device_file(Path::new(name)).map_err(|e| match e {

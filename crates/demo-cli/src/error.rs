@@ -120,6 +120,14 @@ pub(crate) enum InputError {
         "--runtime {runtime} lets jobs compute on libcrypto's stacks here (the software engine, --fallback, or a device that answers before the pause), and they are too small for a debug build; build with --release"
     )]
     StacksTooSmall { runtime: &'static str },
+    #[error("there is nothing to merge; give --merge the files of one result at least")]
+    NothingToMerge,
+    #[error("the results are of different campaigns, {a} and {b}; merge those of one")]
+    OtherCampaign { a: String, b: String },
+    #[error("seed {seed} is in two of the results; leave one of them out")]
+    SeedsTwice { seed: u64 },
+    #[error("{} is not a result of 'demo-cli simulate --format json': {message}", path.display())]
+    NotAResult { path: PathBuf, message: String },
     #[error("there is no command {name} to describe; the commands are {commands}")]
     NoSuchCommand { name: String, commands: String },
 }

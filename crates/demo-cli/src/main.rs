@@ -17,6 +17,7 @@ mod example;
 mod out;
 mod report;
 mod shell;
+mod simulate;
 mod system;
 mod units;
 
@@ -52,6 +53,7 @@ fn run(asked: Asked) -> Result<ExitCode, Error> {
     };
     let code = match command {
         Command::Bench(args) => bench::run(args, &mut out)?,
+        Command::Simulate(args) => simulate::run(&args, &mut out)?,
         Command::Digest(args) => digest::run(args, &mut out)?,
         Command::Encrypt(args) => encrypt::run(args)?,
         Command::Example => example::run(&mut out)?,

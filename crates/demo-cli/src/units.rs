@@ -72,6 +72,25 @@ pub(crate) fn parse_jobs(text: &str) -> Result<usize, String> {
     parse_within(text, JOBS_MAX)
 }
 
+/// Parses a range of seeds: `0..1000`.
+pub(crate) fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
+    let range = text.split_once("..").and_then(|(start, end)| {
+        let range = start.parse::<u64>().ok()?..end.parse::<u64>().ok()?;
+        (!range.is_empty() && range.end < u64::MAX / 2).then_some(range)
+    });
+    range.ok_or_else(|| "give the first seed and the one behind the last, as 0..1000".to_owned())
+}
+
+/// Parses the name of a bug that can be built into a device.
+pub(crate) fn parse_plant(text: &str) -> Result<sim_engine::Plant, String> {
+    let bugs = sim_engine::Plant::ALL;
+    let found = bugs.iter().find(|(name, _)| *name == text);
+    found.map(|(_, bug)| *bug).ok_or_else(|| {
+        let names = bugs.map(|(name, _)| name);
+        format!("give one of {}", names.join(", "))
+    })
+}
+
 /// Parses a number of threads: 1 to 1024.
 pub(crate) fn parse_threads(text: &str) -> Result<usize, String> {
     parse_within(text, THREADS_MAX)

@@ -126,7 +126,22 @@ impl FaultPlan {
     /// What happens to operation `id`.
     #[inline]
     pub(crate) fn fate(&self, id: u64) -> Fate {
-        if self.none && self.scripted.is_empty() && self.plant.is_none() {
+        let mut fate = self.planned(id);
+        if let Some(plant) = self.plant
+            && Plant::strikes(id)
+        {
+            fate.planted = Some(plant);
+            if plant == Plant::WrongResult && fate.outcome == Outcome::Right {
+                fate.outcome = Outcome::Wrong(0);
+            }
+        }
+        fate
+    }
+
+    /// The same, as far as it is planned: without a bug of the device.
+    #[inline]
+    pub(crate) fn planned(&self, id: u64) -> Fate {
+        if self.none && self.scripted.is_empty() {
             return Fate::default();
         }
         let mut fate = if self.none {
@@ -136,14 +151,6 @@ impl FaultPlan {
         };
         for fault in self.scripted.get(&id).into_iter().flatten() {
             fate.strike(fault);
-        }
-        if let Some(plant) = self.plant
-            && Plant::strikes(id)
-        {
-            fate.planted = Some(plant);
-            if plant == Plant::WrongResult && fate.outcome == Outcome::Right {
-                fate.outcome = Outcome::Wrong(0);
-            }
         }
         fate
     }

@@ -193,7 +193,7 @@ impl SimDevice {
     /// What befalls the operation with this id on it.
     #[must_use]
     pub fn fate(&self, id: u64) -> Fate {
-        self.shared.plan.fate(id)
+        self.shared.plan.planned(id)
     }
 
     /// How endpoint number `endpoint` is, counted from 0; `None` if there is none.

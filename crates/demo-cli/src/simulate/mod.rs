@@ -1,0 +1,211 @@
+//! `simulate`: random applications on a faulty device in virtual time, a seed each.
+//!
+//! [`plan`] decides what a seed does, [`app`] runs it, [`job`] is what its jobs do, [`checker`] looks
+//! at all of it, and [`campaign`] runs many.
+
+mod app;
+mod campaign;
+mod checker;
+mod job;
+mod plan;
+
+use std::io::IsTerminal;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::cli::{SimulateArgs, SimulateFormat};
+use crate::engine::device_config;
+use crate::error::{Error, InputError};
+use crate::out::{Out, say};
+use crate::system;
+use app::Setup;
+use campaign::{Campaign, Failure, SCHEMA};
+
+/// The most bytes of a result that is merged.
+const RESULT_BYTES_MAX: u64 = 1 << 20;
+
+/// Runs a campaign, replays one seed, or merges results.
+pub(crate) fn run(args: &SimulateArgs, out: &mut Out) -> Result<ExitCode, Error> {
+    if !args.merge.is_empty() {
+        let results = args.merge.iter().map(|path| read(path));
+        let merged = campaign::merge(results.collect::<Result<_, _>>()?)?;
+        report(args.format, &merged, out)?;
+        return Ok(code(&merged));
+    }
+    let setup = Setup {
+        device: device_config(args.device.as_deref().unwrap_or("flaky"))?,
+        jobs: args.jobs,
+        total: args.total as u64,
+        plant: args.plant,
+    };
+    match args.seed {
+        Some(seed) => replay(&setup, seed, args, out),
+        None => search(&setup, args.seeds.clone(), args, out),
+    }
+}
+
+fn search(
+    setup: &Setup,
+    seeds: Range<u64>,
+    args: &SimulateArgs,
+    out: &mut Out,
+) -> Result<ExitCode, Error> {
+    let threads = args.threads.unwrap_or_else(system::cpus);
+    let table = args.format == SimulateFormat::Table;
+    let line = format!(
+        "simulating {} on {} in flight, {} jobs a seed, seeds {} to {}, {} threads",
+        setup.device.name, setup.jobs, setup.total, seeds.start, seeds.end, threads
+    );
+    if table {
+        out.line(line)?;
+        out.flush()?;
+    } else {
+        let _ = say(line);
+    }
+    let before = system::open_fds();
+    let all = seeds.end - seeds.start;
+    let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = indicatif::ProgressBar::new(all);
+        bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+        bar
+    });
+    let show = |done| {
+        if let Some(bar) = &bar {
+            bar.set_position(done);
+        }
+    };
+    let result = campaign::run(setup, seeds, threads, &show)?;
+    if let Some(bar) = &bar {
+        bar.finish_and_clear();
+    }
+    report(args.format, &result, out)?;
+    if let (Some(before), Some(after)) = (before, system::open_fds())
+        && after > before
+        && result.failure.is_none()
+    {
+        let _ = say(format_args!(
+            "{before} file descriptors were open before and {after} after it; report it"
+        ));
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Some(failure) = &result.failure {
+        explain(setup, failure, args, out)?;
+    }
+    Ok(code(&result))
+}
+
+/// The smallest run of the seed that fails, and how to see it again.
+fn explain(
+    setup: &Setup,
+    failure: &Failure,
+    args: &SimulateArgs,
+    out: &mut Out,
+) -> Result<(), Error> {
+    let smallest = campaign::shrink(setup, failure.seed);
+    let outcome = app::run(&smallest, failure.seed, true);
+    let mut text = format!("the smallest run of seed {} that fails:\n", failure.seed);
+    for line in &outcome.log {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text.push_str(&format!(
+        "to see it again: demo-cli simulate{} --seed {} --jobs {} --total {} --trace",
+        device_flag(args),
+        failure.seed,
+        smallest.jobs,
+        smallest.total
+    ));
+    if args.format == SimulateFormat::Table {
+        out.line(text)?;
+    } else {
+        let _ = say(text);
+    }
+    Ok(())
+}
+
+fn device_flag(args: &SimulateArgs) -> String {
+    let mut flags = match &args.device {
+        Some(device) => format!(" --device {device}"),
+        None => String::new(),
+    };
+    let bugs = sim_engine::Plant::ALL.into_iter();
+    for (name, _) in bugs.filter(|(_, bug)| args.plant == Some(*bug)) {
+        flags.push_str(&format!(" --plant {name}"));
+    }
+    flags
+}
+
+fn replay(setup: &Setup, seed: u64, args: &SimulateArgs, out: &mut Out) -> Result<ExitCode, Error> {
+    let outcome = app::run(setup, seed, args.trace);
+    for line in &outcome.log {
+        out.line(line)?;
+    }
+    match outcome.problem {
+        None => {
+            out.line(format_args!(
+                "seed {seed} passed: {} operations",
+                outcome.operations
+            ))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(problem) => {
+            out.line(format_args!("seed {seed} failed: {problem}"))?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn report(format: SimulateFormat, result: &Campaign, out: &mut Out) -> Result<(), Error> {
+    if format == SimulateFormat::Json {
+        let json = serde_json::to_string_pretty(result);
+        // Invariant: its maps have text for keys, and its numbers are finite.
+        out.line(json.expect("a result is JSON"))?;
+        return Ok(());
+    }
+    let ranges: Vec<_> = result
+        .seeds
+        .iter()
+        .map(|(start, end)| format!("{start}..{end}"))
+        .collect();
+    out.line(format_args!(
+        "{} seeds of {} passed, {} operations, {:.1} s, {:.0} seeds/s",
+        result.passed,
+        ranges.join(", "),
+        result.operations,
+        result.seconds,
+        result.passed as f64 / result.seconds
+    ))?;
+    if let Some(failure) = &result.failure {
+        out.line(format_args!(
+            "seed {} failed: {}",
+            failure.seed, failure.problem
+        ))?;
+    }
+    Ok(())
+}
+
+fn code(result: &Campaign) -> ExitCode {
+    if result.failure.is_none() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Reads a result that was printed with `--format json`.
+fn read(path: &Path) -> Result<Campaign, InputError> {
+    let text = system::read_text(path, "result", RESULT_BYTES_MAX)?;
+    let wrong = |message: String| InputError::NotAResult {
+        path: PathBuf::from(path),
+        message,
+    };
+    let result: Campaign = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+    if result.schema != SCHEMA {
+        return Err(wrong(format!("its schema is {}", result.schema)));
+    }
+    if result.seeds.iter().any(|(start, end)| start >= end) {
+        return Err(wrong("a range of seeds ends before it begins".to_owned()));
+    }
+    Ok(result)
+}
