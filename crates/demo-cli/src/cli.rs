@@ -79,7 +79,8 @@ pub(crate) struct EngineArgs {
     /// The simulated device: a preset (see 'demo-cli devices') or a device file. [default: ideal]
     #[arg(long, value_name = "PRESET|FILE.toml")]
     pub(crate) device: Option<String>,
-    /// Decides the device's faults, and in the bench the payload and keys too.
+    /// Decides the device's faults, and in the bench the payload and keys too (but for private keys:
+    /// they are made anew each time).
     #[arg(long, default_value_t = 24_301)]
     pub(crate) seed: u64,
     /// How long an operation may take before it is given up; at least 10ms.
@@ -106,12 +107,17 @@ pub(crate) struct BenchArgs {
     /// How the jobs' thread is told that an operation is done.
     #[arg(long, value_enum, default_value_t = NotifyArg::All)]
     pub(crate) notify: NotifyArg,
-    /// The operation: sha256, aes-128-ctr, aes-256-gcm (seal), aes-128-cbc (encrypt), ...
+    /// The operation: nop, sha256, sha512, hmac-sha256; of AES with 128 or 256 bits aes-128-ctr,
+    /// aes-128-gcm (seal), aes-128-cbc (encrypt); of RSA with 2048, 3072 or 4096 bits rsa2048-sign
+    /// (PKCS#1 v1.5), rsa2048-decrypt (OAEP); ecdsa-p256-sign, ecdsa-p384-sign; x25519-derive,
+    /// p256-derive.
     #[arg(long, value_parser = parse_op, default_value = "sha256", value_name = "OP")]
     pub(crate) op: OpKind,
-    /// Bytes per operation.
-    #[arg(long, value_parser = parse_size, default_value = "1KiB")]
-    pub(crate) size: usize,
+    /// Bytes per operation; of a signature those of the message. What decrypts or derives takes what
+    /// is made for its key: a ciphertext, or a peer's public key, whose size is given.
+    /// [default: 1KiB]
+    #[arg(long, value_parser = parse_size)]
+    pub(crate) size: Option<usize>,
     /// Take the payload from this file, --size bytes at a time and round again; of a large file
     /// 4096 pieces at most, spread over it, and 64 MiB. Without it the payload is pseudo-random.
     #[arg(long, value_name = "FILE")]

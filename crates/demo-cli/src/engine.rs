@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_core::{JobSet, JobSetError, WakeBy};
-use offload::{Counters, Drive, Engine, OffloadClient};
+use offload::{Counters, Drive, Engine, OffloadClient, OpKind};
 use sim_engine::{Completions, DeviceConfig, SimDevice, SoftwareEngine, presets};
 
 use crate::cli::{EngineArgs, EngineName, NotifyName, RuntimeName};
@@ -73,11 +73,12 @@ impl EngineOptions {
         }
     }
 
-    /// Whether an operation of `size` bytes may be computed on the stack of the job that asks for it.
-    pub(crate) fn computes_in_jobs(&self, size: usize) -> bool {
+    /// Whether `op` on `size` bytes may be computed on the stack of the job that asks for it.
+    pub(crate) fn computes_in_jobs(&self, op: OpKind, size: usize) -> bool {
         self.fallback
             || self.device().is_none_or(|device| {
-                device.completions == Completions::BeforePause || size < device.inline_below_bytes
+                device.completions == Completions::BeforePause
+                    || (!op.is_asymmetric() && size < device.inline_below_bytes)
             })
     }
 

@@ -68,6 +68,10 @@ pub(crate) enum InputError {
     },
     #[error("{} is not text, as a {what} file is; give another", path.display())]
     NotText { path: PathBuf, what: &'static str },
+    #[error(
+        "--input is not for {op}, which takes what is made for its key; leave it out, or give another --op"
+    )]
+    MakesItsInput { op: OpKind },
     #[error("{} is empty; give a file with at least one byte of payload", path.display())]
     EmptyInput { path: PathBuf },
     #[error(

@@ -16,8 +16,6 @@ mod worker;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use offload::Failure;
-
 use self::payload::Payload;
 use self::row::RowResult;
 use crate::cli::{BenchArgs, Format};
@@ -73,7 +71,7 @@ fn load(options: &BenchOptions) -> Result<Arc<Payload>, Error> {
         Some(path) => Payload::new(op, size, seed, payload::file_inputs(path, size)?),
         None => Payload::random(op, size, seed),
     };
-    let payload = payload.map_err(|failure: Failure| RunError::Operation {
+    let payload = payload.map_err(|failure| RunError::Operation {
         what: "the payload, in software".to_owned(),
         reason: failure.to_string(),
     })?;

@@ -16,6 +16,9 @@ use crate::system;
 /// context and its place in the set.
 const JOB_BYTES: u64 = 12 * 1024;
 
+/// Bytes per operation, where nothing is said.
+const SIZE_BYTES: usize = 1024;
+
 #[derive(Debug)]
 pub(crate) struct BenchOptions {
     pub(crate) engine: EngineOptions,
@@ -60,7 +63,9 @@ pub(crate) enum Until {
 
 impl BenchOptions {
     pub(crate) fn new(args: BenchArgs) -> Result<BenchOptions, InputError> {
-        let (jobs, threads, size) = (args.jobs, args.threads, args.size);
+        let (jobs, threads) = (args.jobs, args.threads);
+        let mut notes = Vec::new();
+        let size = size(args.op, args.size, &args.input, &mut notes)?;
         if threads > jobs {
             return Err(InputError::MoreThreadsThanJobs { threads, jobs });
         }
@@ -74,13 +79,12 @@ impl BenchOptions {
         let engine = EngineOptions::new(&args.engine)?;
         if cfg!(debug_assertions)
             && args.runtime != RuntimeName::Ours
-            && engine.computes_in_jobs(size)
+            && engine.computes_in_jobs(args.op, size)
         {
             let runtime = args.runtime.name();
             return Err(InputError::StacksTooSmall { runtime });
         }
         let runtimes = runtimes(args.runtime)?;
-        let mut notes = Vec::new();
         let notify = match args.notify {
             NotifyArg::All => NotifyName::ALL.to_vec(),
             NotifyArg::Fd => vec![NotifyName::Fd],
@@ -119,6 +123,27 @@ impl BenchOptions {
         options.notes = notes;
         Ok(options)
     }
+}
+
+/// Bytes per operation: those that were asked for, unless the operation decides.
+fn size(
+    op: OpKind,
+    asked: Option<usize>,
+    input: &Option<PathBuf>,
+    notes: &mut Vec<String>,
+) -> Result<usize, InputError> {
+    let Some(fixed) = payload::input_bytes(op) else {
+        return Ok(asked.unwrap_or(SIZE_BYTES));
+    };
+    if input.is_some() {
+        return Err(InputError::MakesItsInput { op });
+    }
+    if let Some(asked) = asked.filter(|&asked| asked != fixed) {
+        notes.push(format!(
+            "--size {asked} is not used: {op} takes {fixed} bytes, no more and no less"
+        ));
+    }
+    Ok(fixed)
 }
 
 /// Whose jobs run. libcrypto is loaded only where it is asked for.
@@ -169,6 +194,28 @@ fn check_memory(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_decides_the_size() {
+        let mut notes = Vec::new();
+        let (file, op) = (Some(PathBuf::from("file")), OpKind::Rsa3072Decrypt);
+        let mut size = |op, asked, file: &Option<PathBuf>| size(op, asked, file, &mut notes);
+        assert!(matches!(size(OpKind::Sha256, None, &file), Ok(1024)));
+        assert!(matches!(size(OpKind::EcdsaP256Sign, Some(5), &file), Ok(5)));
+        assert!(matches!(size(op, None, &None), Ok(384)));
+        assert!(matches!(size(op, Some(384), &None), Ok(384)));
+        assert!(matches!(
+            size(op, None, &file),
+            Err(InputError::MakesItsInput {
+                op: OpKind::Rsa3072Decrypt
+            })
+        ));
+        assert!(matches!(size(OpKind::P256Derive, Some(64), &None), Ok(65)));
+        assert_eq!(
+            notes,
+            ["--size 64 is not used: p256-derive takes 65 bytes, no more and no less"]
+        );
+    }
 
     #[test]
     fn half_the_memory_is_the_bound() {

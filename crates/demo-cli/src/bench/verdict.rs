@@ -81,7 +81,7 @@ fn capacity(device: &DeviceConfig, op: OpKind, size: usize) -> Option<Capacity> 
         device.service_time(op, size).as_nanos() as f64 + slow.share * slow.extra_ns as f64;
     let link_ns = 2.0 * device.link_time(size).as_nanos() as f64;
     let on_device = device.completions != Completions::BeforePause
-        && size >= device.inline_below_bytes
+        && (op.is_asymmetric() || size >= device.inline_below_bytes)
         && device.engines > 0
         && service_ns > 0.0;
     on_device.then(|| {

@@ -1,13 +1,17 @@
 //! What the operations work on, and what must come out.
 
+mod asym;
+
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use offload::{AesKey, Buffer, Failure, Op, OpKind, Output, Padding, Request, Response};
+use offload::{
+    AesKey, Buffer, Failure, FailureKind, Op, OpKind, Output, Padding, Request, Response,
+};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
-use sim_engine::compute::compute;
+use sim_engine::compute::{NoKey, PublicKey, compute};
 use zeroize::Zeroizing;
 
 use crate::error::InputError;
@@ -22,25 +26,60 @@ const RANDOM_BYTES_MAX: usize = 16 << 20;
 const RANDOM_INPUTS_MAX: usize = 64;
 /// What a block mode's padding can add.
 const PADDING_BYTES: usize = 16;
+/// The longest result that takes the place of its input: a signature with RSA-4096.
+const RESULT_BYTES_MAX: usize = 512;
 
 /// The inputs that the operations go round, and for each what plain software makes of it: every
-/// response is compared, byte for byte.
+/// response is compared, byte for byte. Signatures that are never twice the same are verified.
 pub(crate) struct Payload {
     op: Op,
+    /// The other half of a private key in `op`.
+    public: Option<PublicKey>,
     size: usize,
     cases: Vec<Case>,
 }
 
 struct Case {
     input: Vec<u8>,
-    /// What comes back in the buffer, where that is not the input.
-    data: Option<Vec<u8>>,
-    output: Output,
+    expected: Expected,
+}
+
+enum Expected {
+    /// Exactly this.
+    Exactly {
+        /// What comes back in the buffer, where that is not the input.
+        data: Option<Vec<u8>>,
+        output: Output,
+    },
+    /// Some signature of the input, in the buffer.
+    Signature,
+}
+
+impl Case {
+    /// The buffer becomes `data`, and that is all.
+    fn becomes(input: Vec<u8>, data: Vec<u8>) -> Case {
+        let (data, output) = (Some(data), Output::None);
+        Case {
+            input,
+            expected: Expected::Exactly { data, output },
+        }
+    }
+}
+
+/// Why there is no payload.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PayloadError {
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    #[error(transparent)]
+    Refused(#[from] FailureKind),
+    #[error(transparent)]
+    NoKey(#[from] NoKey),
 }
 
 impl Payload {
     /// Pseudo-random bytes, the same for the same seed.
-    pub(crate) fn random(kind: OpKind, size: usize, seed: u64) -> Result<Payload, Failure> {
+    pub(crate) fn random(kind: OpKind, size: usize, seed: u64) -> Result<Payload, PayloadError> {
         let count = random_inputs(size);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let inputs = (0..count).map(|_| {
@@ -51,26 +90,46 @@ impl Payload {
         Payload::new(kind, size, seed, inputs.collect())
     }
 
-    /// What software makes of each input of `inputs`, all of `size` bytes.
+    /// What software makes of each input of `inputs`, all of `size` bytes; of an asymmetric operation's
+    /// only the first few are used, and none where it makes its own ([`input_bytes`]).
     pub(crate) fn new(
         kind: OpKind,
         size: usize,
         seed: u64,
-        inputs: Vec<Vec<u8>>,
-    ) -> Result<Payload, Failure> {
+        mut inputs: Vec<Vec<u8>>,
+    ) -> Result<Payload, PayloadError> {
+        if kind.is_asymmetric() {
+            inputs.truncate(asym::INPUTS_MAX);
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(2); // apart from the payload's bytes and from the keys
+            let plan = asym::plan(kind, inputs, &mut rng)?;
+            let unknown = FailureKind::BadRequest {
+                reason: "this version of the bench has no payload for the operation; give another",
+            };
+            let asym::Plan { op, public, cases } = plan.ok_or(unknown)?;
+            let public = Some(public);
+            return Ok(Payload {
+                op,
+                public,
+                size,
+                cases,
+            });
+        }
         let op = op_with_keys(kind, seed);
         let expect = |input: Vec<u8>| {
             let request = Request::new(op.clone(), input.clone());
             let Response { data, output, .. } = compute(request)?;
             let data = (*data != input).then(|| data.to_vec());
-            Ok(Case {
-                input,
-                data,
-                output,
-            })
+            let expected = Expected::Exactly { data, output };
+            Ok(Case { input, expected })
         };
-        let cases = inputs.into_iter().map(expect).collect::<Result<_, _>>()?;
-        Ok(Payload { op, size, cases })
+        let cases = inputs.into_iter().map(expect);
+        Ok(Payload {
+            op: op.clone(),
+            public: None,
+            size,
+            cases: cases.collect::<Result<_, PayloadError>>()?,
+        })
     }
 
     /// Operation number `n` of a thread: its input is copied into `buffer`.
@@ -88,19 +147,38 @@ impl Payload {
     /// Whether `response` is what software makes of operation number `n`.
     pub(crate) fn is_right(&self, n: u64, response: &Response) -> bool {
         let case = self.case(n);
-        response.output == case.output
-            && *response.data == *case.data.as_ref().unwrap_or(&case.input)
+        match &case.expected {
+            Expected::Exactly { data, output } => {
+                response.output == *output
+                    && *response.data == *data.as_ref().unwrap_or(&case.input)
+            }
+            Expected::Signature => {
+                let public = self.public.as_ref();
+                response.output == Output::None
+                    && public.is_some_and(|key| key.verifies(&self.op, &case.input, &response.data))
+            }
+        }
     }
 
     /// A buffer that no operation outgrows.
     pub(crate) fn buffer(&self) -> Buffer {
-        Zeroizing::new(Vec::with_capacity(self.size + PADDING_BYTES))
+        let bytes = self.size + PADDING_BYTES;
+        Zeroizing::new(Vec::with_capacity(match self.public {
+            Some(_) => bytes.max(RESULT_BYTES_MAX),
+            None => bytes,
+        }))
     }
 
     fn case(&self, n: u64) -> &Case {
         // Never empty: neither constructor's callers make an empty list.
         &self.cases[(n % self.cases.len() as u64) as usize]
     }
+}
+
+/// How long the inputs of `kind` are, whatever is asked for: of those that take a ciphertext or a
+/// peer's public key, which the payload makes.
+pub(crate) fn input_bytes(kind: OpKind) -> Option<usize> {
+    asym::input_bytes(kind)
 }
 
 /// How many pseudo-random inputs of `size` bytes are made.
@@ -221,11 +299,13 @@ mod tests {
             for n in [0, 63, 64, 1000] {
                 let request = payload.request(n, n, payload.buffer());
                 assert_eq!(request.op.kind(), kind);
+                assert_eq!(request.data.len(), input_bytes(kind).unwrap_or(100));
                 let mut response = compute(request).expect("software computes it");
                 assert!(payload.is_right(n, &response), "{kind}");
-                response.data[50] ^= 1;
+                let middle = response.data.len() / 2;
+                response.data[middle] ^= 1;
                 assert!(!payload.is_right(n, &response), "{kind}");
-                response.data[50] ^= 1;
+                response.data[middle] ^= 1;
                 if let Output::Digest { bytes, .. } = &mut response.output {
                     bytes[0] ^= 1;
                     assert!(!payload.is_right(n, &response), "{kind}");
