@@ -283,7 +283,16 @@ fn jobs_that_compute_do_so_where_their_stacks_suffice() {
     if !has_libcrypto("jobs_that_compute_do_so_where_their_stacks_suffice") {
         return;
     }
-    for op in ["sha512", "aes-256-gcm", "aes-256-cbc"] {
+    for op in [
+        "sha512",
+        "aes-256-gcm",
+        "aes-256-cbc",
+        "rsa2048-sign",
+        "rsa2048-decrypt",
+        "ecdsa-p384-sign",
+        "x25519-derive",
+        "p256-derive",
+    ] {
         let engines: [&[&str]; 3] = [
             &["--engine", "software"],
             &["--device", "flaky", "--fallback", "--timeout", "200ms"],
