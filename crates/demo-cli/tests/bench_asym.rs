@@ -26,7 +26,7 @@ fn every_asymmetric_operation_is_verified_on_every_way() {
         for (engine, notify) in [("sim", "all"), ("software", "callback")] {
             let output = run(&[
                 "bench", "--format", "json", "--total", "40", "--jobs", "8", "--op", op, "--size",
-                "100", "--engine", engine,
+                "100", "--engine", engine, "--notify", notify,
             ]);
             let said = stderr(&output);
             assert!(output.status.success(), "{said}");

@@ -26,8 +26,8 @@
 //! ```
 //!
 //! `engines` is the modelled parallelism; `workers` is the number of host threads that compute the
-//! results. The results are real: they are computed with RustCrypto and AWS-LC ([`compute`]), and a device
-//! that is modelled slower than the host holds them back until their time.
+//! results. The results are real: they are computed with RustCrypto and AWS-LC ([`compute`]), and a
+//! device that is modelled slower than the host holds them back until their time.
 //!
 //! # Supported and not
 //!
