@@ -26,7 +26,7 @@ impl Output {
     ///
     /// # Panics
     ///
-    /// If `digest` is longer than 64 bytes, which no digest of [`OpKind`] is.
+    /// If `digest` is longer than 64 bytes, which no digest of [`OpKind`](super::OpKind) is.
     #[must_use]
     pub fn digest(digest: &[u8]) -> Output {
         let mut bytes = [0; 64];

@@ -35,6 +35,18 @@ pub struct NoKey {
 /// It is a real key. One of a curve takes microseconds, one of RSA looks for primes: a tenth of a
 /// second or so at 2048 bits, and several seconds if luck is out at 4096.
 ///
+/// ```
+/// use offload::{KeyKind, Op, Request};
+/// use sim_engine::compute::{PublicKey, compute, generate_key};
+///
+/// let key = generate_key(KeyKind::P256)?;
+/// let public = PublicKey::of(&key)?;
+/// let op = Op::EcdsaSign { key };
+/// let response = compute(Request::new(op.clone(), b"message".to_vec()))?;
+/// assert!(public.verifies(&op, b"message", &response.data)); // the signature is in the buffer
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`NoKey`] if the library fails: out of memory, or a kind that this version does not know.
