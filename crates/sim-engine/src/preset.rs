@@ -28,8 +28,33 @@ pub fn presets() -> &'static [Preset] {
         },
         Preset {
             name: "qat-c62x-1",
-            summary: "one endpoint of an Intel C62x: ten engines, rings of 512",
+            summary: "one endpoint of an Intel C62x: ten engines, asymmetric rings of 64",
             toml: include_str!("presets/qat-c62x-1.toml"),
+        },
+        Preset {
+            name: "qat-c62x-3",
+            summary: "a full Intel C62x: three endpoints of ten engines each, 100,000 RSA-2048 a second",
+            toml: include_str!("presets/qat-c62x-3.toml"),
+        },
+        Preset {
+            name: "qat-dh895x",
+            summary: "an Intel DH895xCC: twelve engines, 40,000 RSA-2048 a second",
+            toml: include_str!("presets/qat-dh895x.toml"),
+        },
+        Preset {
+            name: "sw-mb8",
+            summary: "multi-buffer software: batches of eight, a flush timer of 10 ms",
+            toml: include_str!("presets/sw-mb8.toml"),
+        },
+        Preset {
+            name: "hsm-cloud",
+            summary: "two cloud HSMs: a millisecond away, 2,000 RSA-2048 a second, errors beyond",
+            toml: include_str!("presets/hsm-cloud.toml"),
+        },
+        Preset {
+            name: "hsm-usb",
+            summary: "a key in a USB port: one operation at a time, 139 ms for RSA-2048",
+            toml: include_str!("presets/hsm-usb.toml"),
         },
         Preset {
             name: "flaky",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_core::{JobSet, WakeBy};
 use common::*;
-use offload::{Engine, FailureKind, OffloadClient, OffloadError};
+use offload::{Engine, FailureKind, OffloadClient, OffloadError, Reason};
 use sim_engine::{DeviceConfig, SimDevice};
 
 const OPERATIONS: u64 = 2000;
@@ -27,10 +27,13 @@ enum End {
     Wrong,
     Status(i32),
     TimedOut,
+    Refused,
 }
 
 fn run(preset: &str, wake: WakeBy) -> BTreeMap<u64, End> {
-    let config = DeviceConfig::preset(preset).expect("it ships");
+    let mut config = DeviceConfig::preset(preset).expect("it ships");
+    // Whom a death strikes beside its cause depends on the time.
+    config.faults.death = 0.0;
     let device = SimDevice::open(&config, 11).expect("threads");
     let client = match preset {
         "flaky" => client(&device, 200),
@@ -56,6 +59,11 @@ fn run(preset: &str, wake: WakeBy) -> BTreeMap<u64, End> {
                 FailureKind::TimedOut { .. } => End::TimedOut,
                 other => panic!("{preset}, {wake:?}: {id}: {other}"),
             },
+            Err(OffloadError::Refused { reason, request }) => {
+                assert_ne!(reason, Reason::RingFull);
+                assert_eq!(request.id, id);
+                End::Refused
+            }
             Err(other) => panic!("{preset}, {wake:?}: {id}: {other}"),
         };
         assert!(ends.insert(id, end).is_none(), "{id} ended twice");
@@ -73,7 +81,8 @@ fn run(preset: &str, wake: WakeBy) -> BTreeMap<u64, End> {
     let completed = count(|end| matches!(end, End::Right | End::Wrong));
     assert_eq!(counters.completed, completed);
     assert_eq!(counters.failed, count(|end| matches!(end, End::Status(_))));
-    assert_eq!(counters.refused, client.stats().ring_full);
+    let refused = client.stats().ring_full + count(|end| *end == End::Refused);
+    assert_eq!(counters.refused, refused);
     assert_eq!(client.stats().timed_out, count(|end| *end == End::TimedOut));
     assert!(counters.orphaned <= client.stats().timed_out);
     assert_eq!(device.counters(), counters, "final");

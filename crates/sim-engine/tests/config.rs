@@ -64,6 +64,47 @@ fn a_value_out_of_range_is_named_with_what_it_may_be() {
             "faults = { slow = { share = 2.0 } }",
             "faults.slow.share is 2; give a share from 0 to 1",
         ),
+        ("endpoints = 17", "endpoints is 17; give 1 to 16"),
+        (
+            "endpoints = 16\nasym_ring_depth_max = 65537",
+            "endpoints × instances × asym_ring_depth_max is 1048592; give at most 1048576 in all",
+        ),
+        (
+            "[jitter]\nkind = 'uniform'\nspread = 1.5",
+            "jitter.spread is 1.5; give 0 to 1",
+        ),
+        (
+            "[jitter]\nkind = 'exponential'\nspread = 0.5",
+            "jitter.spread is 0.5; give none: only uniform and log-normal have one",
+        ),
+        (
+            "[detection]\nevery_ns = 1_000_000_001",
+            "detection.every_ns is 1000000001; give at most a second (1000000000 ns)",
+        ),
+        (
+            "[batch]\nsize = 65",
+            "batch.size is 65; give 0 (no batches) to 64",
+        ),
+        (
+            "[throttle]\nburst = 0",
+            "throttle.burst is 0; give at least 1",
+        ),
+        (
+            "[throttle]\nops_per_s = inf",
+            "throttle.ops_per_s is inf; give 0 (no bound) to 1000000000",
+        ),
+        (
+            "[heartbeat]\nperiod_ns = 0",
+            "heartbeat.period_ns is 0; give 1 to a minute (60000000000 ns)",
+        ),
+        (
+            "[heartbeat]\nmisses = 0",
+            "heartbeat.misses is 0; give 1 to 100",
+        ),
+        (
+            "[host]\nop_ns = 1_000_000_001",
+            "host.op_ns is 1000000001; give at most a second (1000000000 ns)",
+        ),
         (
             "faults = { lost = 0.5, error = 0.5, wrong = 0.5 }",
             "faults.lost + error + wrong is 1.5; give a share from 0 to 1",
@@ -72,7 +113,9 @@ fn a_value_out_of_range_is_named_with_what_it_may_be() {
     for (line, expected) in cases {
         let error = error(&format!("name = \"x\"\n{line}"));
         assert!(matches!(error, DeviceFileError::Range { .. }), "{line}");
-        assert_eq!(error.to_string(), expected);
+        let lines = line.lines().count();
+        let found = error.to_string();
+        assert_eq!(found, format!("line {}: {expected}", lines + 1), "{line}");
     }
     let shares = [
         "ring_full",
@@ -82,19 +125,64 @@ fn a_value_out_of_range_is_named_with_what_it_may_be() {
         "duplicate",
         "untold",
         "spurious",
+        "throttled",
+        "no_descriptor",
+        "death",
     ];
     for share in shares {
         for (bad, shown) in [("-0.1", "-0.1"), ("1.1", "1.1"), ("nan", "NaN")] {
             let text = format!("name = \"x\"\nfaults = {{ {share} = {bad} }}");
             let expected = format!("faults.{share} is {shown}; give a share from 0 to 1");
-            assert_eq!(error(&text).to_string(), expected);
+            assert_eq!(error(&text).to_string(), format!("line 2: {expected}"));
         }
     }
     let error = error("name = \"\"");
     assert_eq!(
         error.to_string(),
-        "name is ; give a name that is not empty, on one line"
+        "line 1: name is ; give a name that is not empty, on one line"
     );
+}
+
+#[test]
+fn a_scripted_fault_is_checked_and_has_its_place() {
+    let head = "name = 'x'\nendpoints = 2\nengines = 4\n[[faults.script]]\nat_op = 1\nfault = 'lost'\n\n[[faults.script]]\n";
+    let cases = [
+        ("fault = 'lost'\nat_ns = 5", 8, "at_op, or for stall"),
+        ("fault = 'death'", 8, "at_op, or for stall"),
+        ("fault = 'death'\nat_op = 1\nat_ns = 1", 8, "and not both"),
+        (
+            "fault = 'death'\nat_ns = 1\nendpoint = 2",
+            11,
+            "less than endpoints",
+        ),
+        (
+            "fault = 'stall'\nat_ns = 1\nfor_ns = 5\nengine = 4",
+            12,
+            "less than engines",
+        ),
+        ("fault = 'slow'\nat_op = 1", 8, "how long"),
+        ("fault = 'error'\nat_op = 1\nfor_ns = 7", 11, "how long"),
+    ];
+    for (script, line, says) in cases {
+        let text = error(&format!("{head}{script}")).to_string();
+        assert!(
+            text.starts_with(&format!("line {line}: faults.script[1]")),
+            "{text}"
+        );
+        assert!(text.contains(says), "{text}");
+    }
+    for script in [
+        "fault = 'death'\nat_ns = 1\nendpoint = 1",
+        "fault = 'stall'\nat_op = 9\nfor_ns = 5",
+        "fault = 'no-descriptor'\nat_op = 9",
+    ] {
+        let config = DeviceConfig::from_toml(&format!("{head}{script}"));
+        assert_eq!(
+            config.map(|c| c.faults.script.len()).ok(),
+            Some(2),
+            "{script}"
+        );
+    }
 }
 
 #[test]
@@ -147,10 +235,10 @@ fn so_has_one_in_a_table_and_a_value_of_the_wrong_type() {
 #[test]
 fn an_operation_that_does_not_exist_is_said_with_those_that_do() {
     let error = error("name = \"x\"\n[service.rsa]\nfixed_ns = 1\n");
-    assert!(matches!(&error, DeviceFileError::UnknownOp { name } if name == "rsa"));
+    assert!(matches!(&error, DeviceFileError::UnknownOp { name, line: Some(2) } if name == "rsa"));
     let text = error.to_string();
     assert!(
-        text.starts_with("[service.rsa] is for no operation"),
+        text.starts_with("line 2: [service.rsa] is for no operation"),
         "{text}"
     );
     assert!(

@@ -91,6 +91,9 @@ pub(super) fn run(setup: &Setup, seed: u64, log: bool) -> Outcome {
     }
 }
 
+/// Turns for a job, over all: a hundred times what a run takes.
+const TURNS_MAX: u64 = 1000;
+
 struct Running {
     job: Job<()>,
     ctx: WaitCtx,
@@ -137,7 +140,15 @@ impl App<'_> {
 
     fn run(&mut self) {
         let world = self.world;
+        let turns_max = TURNS_MAX.saturating_mul(self.total);
+        let mut turns = 0;
         while !world.checker.has_problem() {
+            turns += 1;
+            if turns > turns_max {
+                world.checker.problem(format_args!(
+                    "no end after {turns_max} turns: things happen, and none of them ends the jobs"
+                ));
+            }
             let acted = self.act();
             let resumed = self.resume_ready();
             let left = self.places.iter().any(Option::is_some);

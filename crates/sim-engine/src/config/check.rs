@@ -32,14 +32,17 @@ impl DeviceConfig {
         check_time("service_default", default.fixed_ns, default.per_byte_ns)?;
         for (name, time) in &self.service {
             if OpKind::from_name(name).is_none() {
-                return Err(DeviceFileError::UnknownOp { name: name.clone() });
+                return Err(DeviceFileError::UnknownOp {
+                    line: None,
+                    name: name.clone(),
+                });
             }
             check_time(&format!("service.{name}"), time.fixed_ns, time.per_byte_ns)?;
         }
         self.check_behaviour()?;
         self.faults.check()?;
-        for fault in &self.faults.script {
-            self.check_scripted(fault)?;
+        for (number, fault) in self.faults.script.iter().enumerate() {
+            self.check_scripted(&format!("faults.script[{number}]"), fault)?;
         }
         Ok(())
     }
@@ -162,8 +165,7 @@ impl DeviceConfig {
         up_to("host.op_ns", self.host.op_ns, SECOND_NS, second)
     }
 
-    fn check_scripted(&self, fault: &ScriptedFault) -> Checked {
-        let field = "faults.script";
+    fn check_scripted(&self, field: &str, fault: &ScriptedFault) -> Checked {
         let of_the_endpoint = matches!(fault.fault, FaultName::Stall | FaultName::Death);
         let when = match (fault.at_op, fault.at_ns) {
             (Some(_), None) => true,
@@ -172,18 +174,18 @@ impl DeviceConfig {
         };
         in_range(
             field,
-            format_args!("{fault:?}"),
+            format_args!("at_op {:?}, at_ns {:?}", fault.at_op, fault.at_ns),
             when,
             "at_op, or for stall and death at_ns (at most an hour), and not both",
         )?;
         in_range(
-            "faults.script.endpoint",
+            &format!("{field}.endpoint"),
             fault.endpoint,
             fault.endpoint < self.endpoints,
             "less than endpoints",
         )?;
         in_range(
-            "faults.script.engine",
+            &format!("{field}.engine"),
             fault.engine,
             fault.engine < self.engines.max(1),
             "less than engines",
@@ -193,7 +195,7 @@ impl DeviceConfig {
             FaultName::Slow | FaultName::Late | FaultName::Stall
         );
         in_range(
-            "faults.script.for_ns",
+            &format!("{field}.for_ns"),
             fault.for_ns,
             fault.for_ns <= HOUR_NS && lasts == (fault.for_ns > 0),
             "how long slow, late and stall last, at most an hour (3600000000000 ns), and nothing for other faults",
@@ -256,6 +258,7 @@ fn in_range(field: &str, value: impl ToString, good: bool, expected: &'static st
         return Ok(());
     }
     Err(DeviceFileError::Range {
+        line: None,
         field: field.to_owned(),
         value: value.to_string().escape_debug().to_string(),
         expected,

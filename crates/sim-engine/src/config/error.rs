@@ -1,6 +1,7 @@
 //! What is wrong with a device file.
 
 use offload::OpKind;
+use toml::de::{DeTable, DeValue};
 
 /// What is wrong with a device file.
 #[derive(Debug, thiserror::Error)]
@@ -10,8 +11,11 @@ pub enum DeviceFileError {
     #[error("{}", one_line(.0))]
     Parse(#[from] toml::de::Error),
     /// A value is out of its range.
-    #[error("{field} is {value}; give {expected}")]
+    #[error("{}{field} is {value}; give {expected}", place(.line))]
     Range {
+        /// The line of the file, counted from 1; `None` if it was not read from one, or the value is
+        /// not in it.
+        line: Option<usize>,
         /// The value's name.
         field: String,
         /// What it is.
@@ -21,10 +25,13 @@ pub enum DeviceFileError {
     },
     /// A table of `service` is for an operation that does not exist.
     #[error(
-        "[service.{name}] is for no operation; the operations are {}",
+        "{}[service.{name}] is for no operation; the operations are {}",
+        place(.line),
         all_ops()
     )]
     UnknownOp {
+        /// The line of the file, counted from 1; `None` if it was not read from one.
+        line: Option<usize>,
         /// The table's name.
         name: String,
     },
@@ -40,4 +47,61 @@ fn one_line(error: &toml::de::Error) -> String {
 
 fn all_ops() -> String {
     OpKind::ALL.map(OpKind::name).join(", ")
+}
+
+fn place(line: &Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!("line {line}: "))
+}
+
+impl DeviceFileError {
+    /// The same, with where it is in the file.
+    pub(super) fn found_in(mut self, text: &str) -> DeviceFileError {
+        match &mut self {
+            DeviceFileError::Parse(_) => {}
+            DeviceFileError::Range { line, field, .. } => *line = line_of(text, field),
+            DeviceFileError::UnknownOp { line, name } => {
+                *line = line_of(text, &format!("service.{name}"));
+            }
+        }
+        self
+    }
+}
+
+/// The line of a value, called as `faults.script[2].for_ns`, or of the innermost table around it that
+/// is there; of a product the last one that is. What is behind a space in the name is a remark.
+fn line_of(text: &str, field: &str) -> Option<usize> {
+    let factors = field.rsplit(" × ");
+    factors
+        .filter_map(|factor| line_of_one(text, factor))
+        .next()
+}
+
+fn line_of_one(text: &str, field: &str) -> Option<usize> {
+    let table = DeTable::parse(text).ok()?;
+    let mut at = None;
+    let mut table = Some(table.get_ref());
+    let path = field.split(' ').next().unwrap_or(field);
+    for step in path.split('.') {
+        let (name, index) = match step.split_once('[') {
+            Some((name, index)) => (name, index.trim_end_matches(']').parse::<usize>().ok()),
+            None => (step, None),
+        };
+        let Some((key, value)) = table.and_then(|table| table.get_key_value(name)) else {
+            break;
+        };
+        let mut span = key.span();
+        let mut value = value;
+        if let (Some(index), DeValue::Array(values)) = (index, value.get_ref())
+            && let Some(one) = values.get(index)
+        {
+            (span, value) = (one.span(), one);
+        }
+        at = Some(span.start);
+        table = match value.get_ref() {
+            DeValue::Table(table) => Some(table),
+            _ => None,
+        };
+    }
+    let before = text.get(..at?)?;
+    Some(before.matches('\n').count() + 1)
 }

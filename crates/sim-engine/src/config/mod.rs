@@ -323,7 +323,7 @@ impl DeviceConfig {
     /// [`DeviceFileError`], in one sentence with the place.
     pub fn from_toml(text: &str) -> Result<DeviceConfig, DeviceFileError> {
         let config: DeviceConfig = toml::from_str(text)?;
-        config.check()?;
+        config.check().map_err(|error| error.found_in(text))?;
         Ok(config)
     }
 
@@ -346,7 +346,7 @@ impl DeviceConfig {
         match self.results {
             Results::Computed => true,
             Results::Modelled => false,
-            Results::Auto => !(on_a_virtual_clock && is_asymmetric(op)),
+            Results::Auto => !(on_a_virtual_clock && op.is_asymmetric()),
         }
     }
 
@@ -366,12 +366,6 @@ impl DeviceConfig {
             || self.batch.size > 1
             || faults.strike_endpoints()
     }
-}
-
-/// Whether an operation belongs into the rings for asymmetric ones.
-pub(crate) fn is_asymmetric(op: OpKind) -> bool {
-    let _ = op;
-    false
 }
 
 fn duration(fixed_ns: u64, per_byte_ns: f64, bytes: usize) -> Duration {

@@ -24,6 +24,7 @@ mod endpoint;
 mod shared;
 mod throttle;
 
+use endpoint::Endpoint;
 pub(crate) use endpoint::Happening;
 pub use endpoint::{Health, Strike};
 pub(crate) use shared::Shared;
@@ -378,6 +379,10 @@ impl Engine for SimDevice {
         let kind = submission.request.op.kind();
         if !self.supports(kind) {
             return self.refuse(Reason::Unsupported(kind), submission);
+        }
+        // Before a fault says that a ring is full: there would be none to wait at.
+        if !shared.endpoints().iter().any(Endpoint::takes_requests) {
+            return self.refuse(Reason::Down, submission);
         }
         let fate = shared.plan.fate(submission.request.id);
         // Once: whoever comes back has a ticket.

@@ -12,7 +12,7 @@ use super::endpoint::{Endpoint, Strike};
 use super::lock;
 use super::throttle::Bucket;
 use crate::clock::{SimClock, Timed};
-use crate::config::{Completions, DeviceConfig, InstanceChoice, is_asymmetric};
+use crate::config::{Completions, DeviceConfig, InstanceChoice};
 use crate::counters::Count;
 use crate::fault::{FaultPlan, Outcome};
 use crate::inbox::Inbox;
@@ -187,7 +187,7 @@ impl Shared {
     /// be down.
     fn rings_for(&self, op: OpKind) -> impl Iterator<Item = usize> {
         let classes = self.classes();
-        let class = usize::from(classes == 2 && is_asymmetric(op));
+        let class = usize::from(classes == 2 && op.is_asymmetric());
         let endpoints = self.endpoints.len();
         let instances = endpoints * self.config.instances as usize;
         let first = match self.config.instance_choice {
