@@ -32,12 +32,16 @@
 //! # Writing an engine
 //!
 //! Implement [`Engine`]: take the [`Submission`], and call [`Completion::complete`] when the
-//! answer is there, from any thread. A [`Gate`] bounds what is in flight and wakes who waits.
+//! answer is there, from any thread. A [`Gate`] bounds what is in flight and wakes who waits. The
+//! suite in [`conformance`] checks every rule of the contract.
 
 #![forbid(unsafe_code)]
 
 mod client;
 mod completion;
+// Not for the model checker: it is a test with threads of its own.
+#[cfg(not(loom))]
+pub mod conformance;
 mod engine;
 mod error;
 mod gate;

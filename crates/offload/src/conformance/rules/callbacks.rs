@@ -1,0 +1,167 @@
+//! Calls into the engine that must not wait: from callbacks, with its threads busy, for a poll.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::conformance::case::{Case, Ran, demand, lock, skip};
+use crate::conformance::lab::{Stall, UnderWay, Watched, answered, begin, submit, unanswered};
+use crate::conformance::requests::Requests;
+use crate::engine::{Engine, Submission};
+use crate::pending::Pending;
+
+pub(super) fn submit_does_not_block(case: &Case) -> Ran {
+    let engine = case.engine();
+    let requests = case.requests(&*engine.engine)?;
+    let stall = Stall::new(case);
+    // It returns: the suite would give up otherwise.
+    let filled = stall.fill(case, &engine, &requests)?;
+    case.doing("submitting to a full ring, with the engine's threads busy in callbacks");
+    let mut more = Vec::new();
+    for n in 0..8 {
+        let (pending, completion) = Pending::new(stall.notifier());
+        let submission = Submission {
+            request: requests.get(n),
+            completion,
+            ticket: None,
+        };
+        // Either will do.
+        match engine.submit(submission) {
+            Ok(()) => more.push(pending),
+            Err(refused) => refused.submission.completion.withdraw(),
+        }
+        case.step();
+    }
+    case.doing("asking for counters, with the engine's threads busy in callbacks");
+    let _ = engine.counters();
+    // Nobody waits for them: the engine may be slow.
+    drop((filled, more));
+    stall.release();
+    case.at_rest(&*engine.engine).map(drop)
+}
+
+/// What a callback needs to go on submitting.
+struct Chain {
+    engine: Arc<dyn Engine>,
+    requests: Requests,
+    left: AtomicU64,
+    pending: Mutex<Vec<UnderWay>>,
+    refused: AtomicU64,
+}
+
+impl Chain {
+    /// Submits one more, whose callback does the same.
+    fn go_on(self: &Arc<Chain>) {
+        let left = &self.left;
+        let Ok(n) = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))
+        else {
+            return;
+        };
+        let chain = Arc::clone(self);
+        let watched = Watched::with(move || chain.from_callback());
+        let (pending, completion) = Pending::new(watched.notifier());
+        let submission = Submission {
+            request: self.requests.get(n),
+            completion,
+            ticket: None,
+        };
+        // Its callback outlives this by the context, which goes with the operation.
+        lock(&self.pending).push(UnderWay::new(n, pending));
+        let kept = watched;
+        match self.engine.submit(submission) {
+            Ok(()) => KEPT.with(|all| all.borrow_mut().push(kept)),
+            Err(refused) => {
+                refused.submission.completion.withdraw();
+                lock(&self.pending).retain(|op| op.n != n);
+                self.refused.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
+    fn from_callback(self: &Arc<Chain>) {
+        let kind = self.requests.get(0).op.kind();
+        let _ = self.engine.supports(kind);
+        let _ = self.engine.counters();
+        drop(self.engine.queue_for_room(&Watched::new().notifier()));
+        self.engine.poll(1);
+        self.go_on();
+    }
+}
+
+thread_local! {
+    static KEPT: std::cell::RefCell<Vec<Watched>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+pub(super) fn callback_may_use_the_engine(case: &Case) -> Ran {
+    let engine = case.engine();
+    let requests = case.requests(&*engine.engine)?;
+    let chain = Arc::new(Chain {
+        engine: engine.engine.clone(),
+        requests: requests.clone(),
+        left: AtomicU64::new(24),
+        pending: Mutex::default(),
+        refused: AtomicU64::new(0),
+    });
+    case.doing("submitting, with a callback that submits in turn: it does not come back");
+    chain.go_on();
+    let what = "operations that callbacks submitted";
+    case.until(&*engine.engine, what, || {
+        let (mut pending, left) = (lock(&chain.pending), chain.left.load(Ordering::SeqCst));
+        let stuck = unanswered(&mut pending);
+        // After a refusal the chain ends early, which is the engine's right.
+        let over = chain.refused.load(Ordering::SeqCst) > 0 || left == 0;
+        stuck + usize::from(stuck > 0 && !over)
+    })?;
+    case.at_rest(&*engine.engine).map(drop)
+}
+
+pub(super) fn poll_honours_its_quota(case: &Case) -> Ran {
+    let engine = case.engine();
+    let requests = case.requests(&*engine.engine)?;
+    if !engine.is_polled() {
+        let (op, _watched) = begin(case, &*engine.engine, &requests, 0)?;
+        demand(engine.poll(0) == 0, || {
+            "drive() says that the engine completes by itself, and poll() completed something"
+                .into()
+        })?;
+        answered(case, &*engine.engine, &mut [op])?;
+        return skip("the engine completes by itself; its poll() does nothing, as it should");
+    }
+    case.doing("polling with nothing to do");
+    demand(engine.poll(0) == 0, || {
+        "poll() says that it completed something, and nothing was submitted".into()
+    })?;
+    let room = u64::from(case.setup.ring_bound.unwrap_or(u32::MAX));
+    let mut contexts = Vec::new();
+    let mut ops = Vec::new();
+    for n in 0..10.min(room) {
+        let watched = Watched::new();
+        // With room for all of them nobody polls here.
+        let pending = submit(case, &*engine.engine, requests.get(n), &watched.notifier())?;
+        ops.push(UnderWay::new(n, pending));
+        contexts.push(watched);
+    }
+    let mut open = unanswered(&mut ops);
+    let patience = case.setup.patience;
+    let mut moved = std::time::Instant::now();
+    case.doing("polling with a quota");
+    while open > 0 {
+        let said = engine.poll(3);
+        let left = unanswered(&mut ops);
+        let done = open - left;
+        demand(said <= 3 && done <= 3, || {
+            format!("poll(3) answered {done} operations and says {said}")
+        })?;
+        demand(said == done, || {
+            format!("poll(3) says {said}, and {done} operations were answered")
+        })?;
+        if done > 0 {
+            moved = std::time::Instant::now();
+            case.step();
+        }
+        demand(moved.elapsed() <= patience, || {
+            format!("{left} operations are not answered after polling for {patience:?}")
+        })?;
+        open = left;
+    }
+    Ok(())
+}

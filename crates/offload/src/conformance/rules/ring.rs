@@ -1,0 +1,262 @@
+//! No room.
+
+use async_core::WakeBy;
+
+use super::contract::handed_back;
+use super::jobs::patient_client;
+use super::ways::run_jobs;
+use crate::conformance::case::{Case, Ran, Subject, broken, demand, skip};
+use crate::conformance::lab::{
+    Filled, InLine, Stall, UnderWay, all_right, answered, case_poll, submit, unanswered,
+};
+use crate::conformance::requests::Requests;
+use crate::engine::{Reason, Refused, Submission};
+use crate::pending::Pending;
+
+fn never_full<T>(filled: &Filled) -> Ran<T> {
+    let taken = filled.ops.len();
+    skip(format!(
+        "the engine took {taken} operations on and was not full; if it has a bound, give it to \
+         Setup::ring_bound"
+    ))
+}
+
+/// Waits until `op` is answered or refused no more, submitting it anew.
+fn insist(case: &Case, subject: &Subject, submission: Submission) -> Ran {
+    let mut next = Some(submission);
+    let mut last = Reason::RingFull;
+    let taken = case.until(&**subject, "room for what was refused before", || {
+        let Some(submission) = next.take() else {
+            return 0;
+        };
+        match subject.submit(submission) {
+            Ok(()) => 0,
+            Err(Refused { reason, submission }) => {
+                last = reason;
+                next = Some(submission);
+                1
+            }
+        }
+    });
+    match taken {
+        Ok(()) => Ok(()),
+        Err(_) => broken(format!("what was refused was never taken on: {last}")),
+    }
+}
+
+pub(super) fn full_ring_hands_back(case: &Case) -> Ran {
+    let engine = case.engine();
+    let requests = case.requests(&*engine.engine)?;
+    let stall = Stall::new(case);
+    let mut filled = stall.fill(case, &engine, &requests)?;
+    let Some((op, submission)) = filled.refused.take() else {
+        return never_full(&filled);
+    };
+    case.doing("looking at what was refused");
+    handed_back(&submission, &requests.get(op.n), &op.pending)?;
+    // Of the others nobody wants to know: the engine may be slow.
+    let kept = filled.ops.len().min(8);
+    filled.ops.truncate(kept);
+    stall.release();
+    insist(case, &engine, submission)?;
+    filled.ops.push(op);
+    answered(case, &*engine.engine, &mut filled.ops)?;
+    all_right(&requests, &filled.ops)?;
+    case.at_rest(&*engine.engine).map(drop)
+}
+
+pub(super) fn ring_bound_holds(case: &Case) -> Ran {
+    let engine = case.engine();
+    let requests = case.requests(&*engine.engine)?;
+    let stall = Stall::new(case);
+    let mut filled = stall.fill(case, &engine, &requests)?;
+    if filled.refused.is_none() && case.setup.ring_bound.is_none() {
+        return never_full(&filled);
+    }
+    case.doing("counting what is in flight, with the engine's threads busy in callbacks");
+    let taken = filled.ops.len();
+    let bound = case.setup.ring_bound.map_or(taken, |bound| bound as usize);
+    let mut open = 0;
+    let mut counted = 0;
+    // An engine gives the place up before it answers, so its threads may be between the two.
+    let over = holds_soon(case, &engine, || {
+        open = unanswered(&mut filled.ops);
+        counted = engine.counters().in_flight;
+        open.saturating_sub(bound)
+            + usize::try_from(counted)
+                .unwrap_or(usize::MAX)
+                .saturating_sub(bound)
+    });
+    demand(over, || {
+        format!("{open} operations are in flight, {counted} by the counters, with room for {bound}")
+    })?;
+    // Those that are told of just now may count as either.
+    let threads = stall.threads();
+    let told = holds_soon(case, &engine, || {
+        open = unanswered(&mut filled.ops);
+        counted = engine.counters().in_flight;
+        let counted = usize::try_from(counted).unwrap_or(usize::MAX);
+        usize::from(counted < open || counted > open + threads)
+    });
+    demand(told, || {
+        format!("{open} operations are not answered, and in_flight is {counted}")
+    })
+}
+
+/// Whether nothing is left over within the patience, without driving the engine.
+fn holds_soon(case: &Case, engine: &Subject, mut over: impl FnMut() -> usize) -> bool {
+    if engine.is_polled() {
+        return over() == 0;
+    }
+    case.until(&**engine, "operations too many in flight", over)
+        .is_ok()
+}
+
+/// A full ring with a line of eight before it, some of whom are gone again.
+struct Queue {
+    engine: Subject,
+    requests: Requests,
+    line: Vec<InLine>,
+}
+
+fn queue(case: &Case) -> Ran<Queue> {
+    let engine = case.engine();
+    let requests = case.requests(&*engine.engine)?;
+    let stall = Stall::new(case);
+    let filled = stall.fill(case, &engine, &requests)?;
+    if filled.refused.is_none() {
+        return never_full(&filled);
+    }
+    case.doing("getting in line, with the engine's threads busy in callbacks");
+    let mut line = Vec::new();
+    for _ in 0..8 {
+        match InLine::join(&engine) {
+            Some(waiter) => line.push(waiter),
+            None => return skip("the engine has no line: queue_for_room gives no ticket"),
+        }
+    }
+    // Who leaves the line is passed over.
+    drop(line.remove(2));
+    if let Some((_, submission)) = filled.refused {
+        submission.completion.withdraw();
+    }
+    // The engine may be slow: nobody wants to know of those.
+    drop(filled.ops);
+    stall.release();
+    Ok(Queue {
+        engine,
+        requests,
+        line,
+    })
+}
+
+impl Queue {
+    /// The first in line goes in with its ticket.
+    fn first_goes_in(&mut self, case: &Case, n: u64) -> Ran<UnderWay> {
+        let mut first = self.line.remove(0);
+        let (pending, completion) = Pending::new(first.watched.notifier());
+        let submission = Submission {
+            request: self.requests.get(n),
+            completion,
+            ticket: first.ticket.take(),
+        };
+        case.doing("submitting with a ticket whose turn it is");
+        match self.engine.submit(submission) {
+            Ok(()) => {
+                let mut op = [UnderWay::new(n, pending)];
+                answered(case, &*self.engine.engine, &mut op)?;
+                all_right(&self.requests, &op)?;
+                let [op] = op;
+                Ok(op)
+            }
+            Err(refused) => broken(format!("a ticket was granted, and then refused: {refused}")),
+        }
+    }
+}
+
+pub(super) fn room_wakes_each_waiter(case: &Case) -> Ran {
+    let mut queue = queue(case)?;
+    for n in 0..queue.line.len() as u64 {
+        let engine = queue.engine.engine.clone();
+        // Whoever it is with several rings; with one it is the first.
+        let mut turn = None;
+        case.until(&*engine, "turns of those in line", || {
+            turn = queue.line.iter().position(InLine::is_granted);
+            usize::from(turn.is_none())
+        })?;
+        if let Some(at) = turn {
+            queue.line.swap(0, at);
+            let first = &queue.line[0];
+            case.until(&*engine, "wakes for those who have room now", || {
+                usize::from(!first.at_once && first.watched.calls() == 0)
+            })?;
+            queue.first_goes_in(case, n)?;
+        }
+    }
+    case.at_rest(&*queue.engine.engine).map(drop)
+}
+
+pub(super) fn line_is_fair(case: &Case) -> Ran {
+    if case.setup.rings > 1 {
+        return skip("there are several rings, each with a line of its own");
+    }
+    let mut queue = queue(case)?;
+    for n in 0..queue.line.len() as u64 {
+        let engine = queue.engine.engine.clone();
+        let mut unfair = None;
+        case.until(&*engine, "turns of those in line", || {
+            // From the last to the first: who comes before somebody with room has some by then.
+            let granted: Vec<_> = queue.line.iter().rev().map(InLine::is_granted).collect();
+            let jumped = granted.windows(2).position(|pair| pair[0] && !pair[1]);
+            unfair = unfair.or(jumped);
+            usize::from(granted.last() != Some(&true) && unfair.is_none())
+        })?;
+        demand(unfair.is_none(), || {
+            "room was kept for somebody in line before those who had come first".into()
+        })?;
+        queue.first_goes_in(case, n)?;
+    }
+    Ok(())
+}
+
+pub(super) fn everybody_gets_in(case: &Case) -> Ran {
+    let engine = case.engine();
+    let requests = case.requests(&*engine.engine)?;
+    let stall = Stall::new(case);
+    let filled = stall.fill(case, &engine, &requests)?;
+    let Some((op, submission)) = filled.refused else {
+        return never_full(&filled);
+    };
+    submission.completion.withdraw();
+    drop((op, filled.ops));
+    // The jobs come while it is full, and it is full again and again with a small ring.
+    let client = patient_client(&engine);
+    let releases = {
+        let case = case.clone();
+        let seen = client.clone();
+        std::thread::spawn(move || {
+            let began = std::time::Instant::now();
+            while seen.stats().ring_full == 0 && began.elapsed() < case.setup.patience / 4 {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            stall.release();
+        })
+    };
+    let ran = run_jobs(
+        case,
+        &engine,
+        &requests,
+        &client,
+        WakeBy::Callback,
+        case.setup.some(),
+    );
+    drop(releases.join());
+    ran?;
+    // Beside them, one outside a job.
+    let watched = crate::conformance::lab::Watched::new();
+    let pending = submit(case, &*engine.engine, requests.get(0), &watched.notifier())?;
+    case_poll(&*engine.engine);
+    let mut last = [UnderWay::new(0, pending)];
+    answered(case, &*engine.engine, &mut last)?;
+    all_right(&requests, &last)
+}
