@@ -238,7 +238,7 @@ impl Stall {
             state: Mutex::default(),
             opened: Condvar::new(),
             owner: thread::current().id(),
-            at_most: case.setup.patience * 4,
+            at_most: case.setup.patience * 8,
         });
         let held = Arc::clone(&latch);
         Stall {
@@ -267,7 +267,7 @@ impl Stall {
 
     /// Submits until the ring is full.
     pub(super) fn fill(&self, case: &Case, subject: &Subject, requests: &Requests) -> Ran<Filled> {
-        case.doing("filling the ring: submit, with the engine's threads busy in callbacks");
+        case.doing("submitting");
         let at_most = match case.setup.ring_bound {
             Some(bound) => u64::from(bound) + 64,
             None => (case.setup.operation_count / 2).max(64),
@@ -300,6 +300,13 @@ impl Stall {
                     let what = describe(&refused.submission.request);
                     return broken(format!("{what} was refused: {refused}"));
                 }
+            }
+            if n == 0 && !subject.is_polled() {
+                // Only now it is known to be held.
+                case.until(&**subject, "the first of the engine's threads", || {
+                    usize::from(self.threads() == 0 && self.calls() == 0)
+                })?;
+                case.doing("submitting, with the engine's threads busy in callbacks");
             }
             case.step();
         }

@@ -24,13 +24,20 @@ pub(super) fn no_lost_wake(case: &Case) -> Ran {
 }
 
 fn told_by_callback(case: &Case, engine: &Subject, requests: &Requests) -> Ran {
+    let what = "calls of callbacks for operations that were submitted";
+    // One after the other: each is the last one in an idle engine.
+    for n in 0..8 {
+        let watched = Watched::new();
+        let pending = submit(case, &**engine, requests.get(n), &watched.notifier())?;
+        case.until(&**engine, what, || usize::from(watched.calls() == 0))?;
+        drop(pending);
+    }
     let mut waiting: Vec<(Watched, Pending)> = Vec::new();
     for n in 0..2 * case.setup.some() {
         let watched = Watched::new();
         let pending = submit(case, &**engine, requests.get(n), &watched.notifier())?;
         waiting.push((watched, pending));
     }
-    let what = "calls of callbacks for operations that were submitted";
     case.until(&**engine, what, || {
         waiting.iter().filter(|(w, _)| w.calls() == 0).count()
     })?;
