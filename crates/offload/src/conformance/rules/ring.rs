@@ -78,24 +78,21 @@ pub(super) fn ring_bound_holds(case: &Case) -> Ran {
     let bound = case.setup.ring_bound.map_or(taken, |bound| bound as usize);
     let mut open = 0;
     let mut counted = 0;
-    // An engine gives the place up before it answers, so its threads may be between the two.
+    // An engine gives the place up before it answers, so its threads may be between the two; and it
+    // knows what became of an answer, and can count it, only when it has told of it.
+    let threads = stall.threads();
     let over = holds_soon(case, &engine, || {
         open = unanswered(&mut filled.ops);
-        counted = engine.counters().in_flight;
-        open.saturating_sub(bound)
-            + usize::try_from(counted)
-                .unwrap_or(usize::MAX)
-                .saturating_sub(bound)
+        counted = usize::try_from(engine.counters().in_flight).unwrap_or(usize::MAX);
+        open.saturating_sub(bound) + counted.saturating_sub(bound + threads)
     });
     demand(over, || {
         format!("{open} operations are in flight, {counted} by the counters, with room for {bound}")
     })?;
     // Those that are told of just now may count as either.
-    let threads = stall.threads();
     let told = holds_soon(case, &engine, || {
         open = unanswered(&mut filled.ops);
-        counted = engine.counters().in_flight;
-        let counted = usize::try_from(counted).unwrap_or(usize::MAX);
+        counted = usize::try_from(engine.counters().in_flight).unwrap_or(usize::MAX);
         usize::from(counted < open || counted > open + threads)
     });
     demand(told, || {
