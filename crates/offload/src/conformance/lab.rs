@@ -330,8 +330,7 @@ pub(super) struct InLine {
 
 impl InLine {
     /// `None` if the engine has no line.
-    pub(super) fn join(subject: &Subject) -> Option<InLine> {
-        let watched = Watched::new();
+    pub(super) fn join(subject: &Subject, watched: Watched) -> Option<InLine> {
         let ticket = subject.queue_for_room(&watched.notifier())?;
         let at_once = ticket.is_granted();
         Some(InLine {

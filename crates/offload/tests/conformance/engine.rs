@@ -57,6 +57,8 @@ pub(crate) enum Bug {
     InFlightFallsTwice,
     /// Does not wake who waits for room.
     SilentLine,
+    /// Two rings, each with a line, that pass for one.
+    UnfairLine,
     /// Ends without a word on what is in flight.
     ForgetsAtTheEnd,
     /// Takes on what it says it does not support.
@@ -81,6 +83,8 @@ pub(crate) struct Small {
 struct Shared {
     bug: Bug,
     gate: Gate,
+    /// A second ring.
+    other: Gate,
     queue: Mutex<Queue>,
     work: Condvar,
     /// Held around submit and complete by one of the bugs.
@@ -92,7 +96,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    submissions: VecDeque<Submission>,
+    submissions: VecDeque<(Submission, bool)>,
     over: bool,
 }
 
@@ -102,7 +106,6 @@ struct Kept {
     contexts: Vec<WaitCtx>,
     notifiers: Vec<Notifier>,
     twins: Vec<Completion>,
-    submissions: Vec<Submission>,
     data: Option<offload::Buffer>,
     batch: Vec<(Completion, Result<Response, Failure>)>,
 }
@@ -111,11 +114,13 @@ impl Small {
     pub(crate) fn new(bug: Bug) -> Arc<Small> {
         let room = match bug {
             Bug::ExceedsTheBound => BOUND * 2,
+            Bug::UnfairLine => BOUND - 2,
             _ => BOUND,
         };
         let shared = Arc::new(Shared {
             bug,
             gate: Gate::new(room),
+            other: Gate::new(2),
             queue: Mutex::default(),
             work: Condvar::new(),
             big: Mutex::new(()),
@@ -163,7 +168,20 @@ impl Shared {
         }
     }
 
-    fn answer(&self, submission: Submission) {
+    /// Goes into the ring: whether it is the second one.
+    fn enter(&self, ticket: Option<Ticket>) -> Result<bool, Option<Ticket>> {
+        match ticket {
+            Some(ticket) if self.other.issued(&ticket) => {
+                self.other.enter(Some(ticket)).map(|()| true)
+            }
+            ticket => match self.gate.enter(ticket) {
+                Err(None) if self.bug == Bug::UnfairLine => self.other.enter(None).map(|()| true),
+                entered => entered.map(|()| false),
+            },
+        }
+    }
+
+    fn answer(&self, (submission, in_other): (Submission, bool)) {
         let Submission {
             request,
             completion,
@@ -198,11 +216,13 @@ impl Shared {
         let success = answer.is_ok();
         let big = (self.bug == Bug::LocksAcrossCallbacks).then(|| lock(&self.big));
         let twin = completion.twin();
-        self.gate.leave();
+        match in_other {
+            true => self.other.leave(),
+            false => self.gate.leave(),
+        }
         let delivery = match self.bug {
             Bug::LostWake if odd => completion.complete_untold(answer),
             Bug::WakesInFours => {
-                let mut kept = std::mem::take(&mut lock(&self.kept).notifiers);
                 let delivery = completion.complete_untold(answer);
                 // As a batch of its own would: told when there are four.
                 lock(&self.kept).twins.push(twin.twin());
@@ -212,7 +232,6 @@ impl Shared {
                 } else {
                     lock(&self.kept).twins = twins;
                 }
-                kept.clear();
                 delivery
             }
             Bug::TellsTwice if odd => {
@@ -294,8 +313,11 @@ impl Engine for Small {
             return Err(Refused { reason, submission });
         }
         let _big = (shared.bug == Bug::LocksAcrossCallbacks).then(|| lock(&shared.big));
-        while let Err(ticket) = shared.gate.enter(submission.ticket.take()) {
-            submission.ticket = ticket;
+        let in_other = loop {
+            match shared.enter(submission.ticket.take()) {
+                Ok(in_other) => break in_other,
+                Err(ticket) => submission.ticket = ticket,
+            }
             match shared.bug {
                 Bug::BlocksInSubmit => {
                     thread::sleep(Duration::from_millis(1));
@@ -314,7 +336,7 @@ impl Engine for Small {
             shared.note(|c| c.refused += 1);
             let reason = Reason::RingFull;
             return Err(Refused { reason, submission });
-        }
+        };
         if let Some(job) = current_job() {
             let mut kept = lock(&shared.kept);
             match shared.bug {
@@ -327,7 +349,9 @@ impl Engine for Small {
             c.submitted += 1;
             c.in_flight = c.in_flight.wrapping_add(1);
         });
-        lock(&shared.queue).submissions.push_back(submission);
+        lock(&shared.queue)
+            .submissions
+            .push_back((submission, in_other));
         shared.work.notify_one();
         Ok(())
     }
@@ -339,6 +363,11 @@ impl Engine for Small {
                 nobody.set_silent(true).expect("nothing to move");
                 let nobody = nobody.notifier().expect("it needs no fd");
                 Some(self.shared.gate.wait(&nobody))
+            }
+            Bug::UnfairLine => {
+                let turn = self.shared.number.fetch_add(1, Ordering::Relaxed);
+                let gates = [&self.shared.gate, &self.shared.other];
+                Some(gates[(turn % 2) as usize].wait(notifier))
             }
             Bug::WakesWhoLeft => {
                 lock(&self.shared.kept).notifiers.push(notifier.clone());
@@ -392,7 +421,6 @@ impl Drop for Small {
         for (completion, answer) in batch {
             completion.complete(answer);
         }
-        std::mem::forget(std::mem::take(&mut lock(&self.shared.kept).submissions));
     }
 }
 

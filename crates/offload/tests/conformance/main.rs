@@ -5,6 +5,7 @@
 
 mod engine;
 
+use std::thread;
 use std::time::Duration;
 
 use engine::{BOUND, Bug, Small};
@@ -146,6 +147,47 @@ fn a_poll_out_of_hand() {
     let rule = "poll-honours-its-quota";
     assert_caught(Bug::PollsWithoutQuota, rule, "poll(3) answered");
     assert_caught(Bug::PollWaits, rule, "hung for");
+}
+
+/// What each of the other rules catches.
+#[test]
+fn no_rule_is_there_for_nothing() {
+    let others = [
+        "completes-before-the-pause",
+        "completes-after-the-pause",
+        "answer-for-another-thread",
+        "outside-a-job",
+        "in-a-blocked-job",
+        "jobs-woken-by-fd",
+        "jobs-woken-by-shared-fd",
+        "jobs-polling",
+        "spurious-resumes-are-harmless",
+        "double-answers-are-harmless",
+        "jobs-may-be-cancelled",
+        "jobs-may-be-dropped",
+        "contexts-may-be-dropped",
+        "operations-may-time-out",
+        "threads-may-end",
+        "random-interleaving",
+    ];
+    let mut caught: Vec<_> = others.map(|rule| (Bug::ForgottenRequest, rule)).into();
+    caught.push((Bug::UnfairLine, "line-is-fair"));
+    // They mostly wait for what does not come.
+    thread::scope(|scope| {
+        for (bug, rule) in caught {
+            scope.spawn(move || assert_caught(bug, rule, ""));
+        }
+    });
+}
+
+#[test]
+fn the_suite_comes_to_its_end_with_an_engine_that_hangs() {
+    for bug in [Bug::ForgottenRequest, Bug::LocksAcrossCallbacks] {
+        let setup = setup(bug).patience(Duration::from_millis(50));
+        let report = check(&setup);
+        assert_eq!(report.rules().len(), conformance::rules().count());
+        assert!(report.failed().count() > 2, "{report}");
+    }
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! No room.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
+
 use async_core::WakeBy;
 
 use super::contract::handed_back;
 use super::jobs::patient_client;
 use super::ways::run_jobs;
-use crate::conformance::case::{Case, Ran, Subject, broken, demand, skip};
+use crate::conformance::case::{Case, Ran, Subject, broken, demand, lock, skip};
 use crate::conformance::lab::{
-    Filled, InLine, Stall, UnderWay, all_right, answered, case_poll, submit, unanswered,
+    Filled, InLine, Stall, UnderWay, Watched, all_right, answered, case_poll, submit, unanswered,
 };
 use crate::conformance::requests::Requests;
 use crate::engine::{Reason, Refused, Submission};
@@ -109,12 +113,16 @@ fn holds_soon(case: &Case, engine: &Subject, mut over: impl FnMut() -> usize) ->
         .is_ok()
 }
 
-/// A full ring with a line of eight before it, some of whom are gone again.
+/// A full ring with a line before it, one of whom is gone again.
 struct Queue {
     engine: Subject,
     requests: Requests,
     line: Vec<InLine>,
+    order: Order,
 }
+
+/// Who was woken, one after the other, and on which thread.
+type Order = Arc<Mutex<Vec<(usize, ThreadId)>>>;
 
 fn queue(case: &Case) -> Ran<Queue> {
     let engine = case.engine();
@@ -125,9 +133,12 @@ fn queue(case: &Case) -> Ran<Queue> {
         return never_full(&filled);
     }
     case.doing("getting in line, with the engine's threads busy in callbacks");
+    let order = Order::default();
     let mut line = Vec::new();
-    for _ in 0..8 {
-        match InLine::join(&engine) {
+    for at in 0..9 {
+        let order = Arc::clone(&order);
+        let watched = Watched::with(move || lock(&order).push((at, thread::current().id())));
+        match InLine::join(&engine, watched) {
             Some(waiter) => line.push(waiter),
             None => return skip("the engine has no line: queue_for_room gives no ticket"),
         }
@@ -144,53 +155,53 @@ fn queue(case: &Case) -> Ran<Queue> {
         engine,
         requests,
         line,
+        order,
     })
 }
 
 impl Queue {
-    /// The first in line goes in with its ticket.
-    fn first_goes_in(&mut self, case: &Case, n: u64) -> Ran<UnderWay> {
-        let mut first = self.line.remove(0);
-        let (pending, completion) = Pending::new(first.watched.notifier());
+    /// Everybody in line goes in, when it is their turn and they were told so.
+    fn all_go_in(&mut self, case: &Case) -> Ran {
+        let engine = Arc::clone(&self.engine.engine);
+        for n in 0..self.line.len() as u64 {
+            let mut turn = None;
+            case.until(&*engine, "turns of those in line", || {
+                turn = self.line.iter().position(InLine::is_granted);
+                usize::from(turn.is_none())
+            })?;
+            let Some(turn) = turn else {
+                return Ok(());
+            };
+            let waiter = self.line.remove(turn);
+            case.until(&*engine, "wakes for those who have room now", || {
+                usize::from(!waiter.at_once && waiter.watched.calls() == 0)
+            })?;
+            self.goes_in(case, n, waiter)?;
+        }
+        case.at_rest(&*engine).map(drop)
+    }
+
+    fn goes_in(&self, case: &Case, n: u64, mut waiter: InLine) -> Ran {
+        // Told of its answer elsewhere: the first context is for room.
+        let watched = Watched::new();
+        let (pending, completion) = Pending::new(watched.notifier());
         let submission = Submission {
             request: self.requests.get(n),
             completion,
-            ticket: first.ticket.take(),
+            ticket: waiter.ticket.take(),
         };
         case.doing("submitting with a ticket whose turn it is");
-        match self.engine.submit(submission) {
-            Ok(()) => {
-                let mut op = [UnderWay::new(n, pending)];
-                answered(case, &*self.engine.engine, &mut op)?;
-                all_right(&self.requests, &op)?;
-                let [op] = op;
-                Ok(op)
-            }
-            Err(refused) => broken(format!("a ticket was granted, and then refused: {refused}")),
+        if let Err(refused) = self.engine.submit(submission) {
+            return broken(format!("a ticket was granted, and then refused: {refused}"));
         }
+        let mut op = [UnderWay::new(n, pending)];
+        answered(case, &*self.engine.engine, &mut op)?;
+        all_right(&self.requests, &op)
     }
 }
 
 pub(super) fn room_wakes_each_waiter(case: &Case) -> Ran {
-    let mut queue = queue(case)?;
-    for n in 0..queue.line.len() as u64 {
-        let engine = queue.engine.engine.clone();
-        // Whoever it is with several rings; with one it is the first.
-        let mut turn = None;
-        case.until(&*engine, "turns of those in line", || {
-            turn = queue.line.iter().position(InLine::is_granted);
-            usize::from(turn.is_none())
-        })?;
-        if let Some(at) = turn {
-            queue.line.swap(0, at);
-            let first = &queue.line[0];
-            case.until(&*engine, "wakes for those who have room now", || {
-                usize::from(!first.at_once && first.watched.calls() == 0)
-            })?;
-            queue.first_goes_in(case, n)?;
-        }
-    }
-    case.at_rest(&*queue.engine.engine).map(drop)
+    queue(case)?.all_go_in(case)
 }
 
 pub(super) fn line_is_fair(case: &Case) -> Ran {
@@ -198,20 +209,17 @@ pub(super) fn line_is_fair(case: &Case) -> Ran {
         return skip("there are several rings, each with a line of its own");
     }
     let mut queue = queue(case)?;
-    for n in 0..queue.line.len() as u64 {
-        let engine = queue.engine.engine.clone();
-        let mut unfair = None;
-        case.until(&*engine, "turns of those in line", || {
-            // From the last to the first: who comes before somebody with room has some by then.
-            let granted: Vec<_> = queue.line.iter().rev().map(InLine::is_granted).collect();
-            let jumped = granted.windows(2).position(|pair| pair[0] && !pair[1]);
-            unfair = unfair.or(jumped);
-            usize::from(granted.last() != Some(&true) && unfair.is_none())
+    queue.all_go_in(case)?;
+    let order = lock(&queue.order).clone();
+    // Threads that give places up at one moment may overtake each other on their way to tell.
+    let threads: HashSet<_> = order.iter().map(|(_, thread)| thread).collect();
+    let order: Vec<_> = order.iter().map(|(at, _)| *at).collect();
+    let mut rest = order.iter();
+    while let Some(at) = rest.next() {
+        let overtaken = rest.clone().filter(|later| *later < at).count();
+        demand(overtaken < threads.len(), || {
+            format!("those in line were woken in the order {order:?}")
         })?;
-        demand(unfair.is_none(), || {
-            "room was kept for somebody in line before those who had come first".into()
-        })?;
-        queue.first_goes_in(case, n)?;
     }
     Ok(())
 }
@@ -231,10 +239,10 @@ pub(super) fn everybody_gets_in(case: &Case) -> Ran {
     let releases = {
         let case = case.clone();
         let seen = client.clone();
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             let began = std::time::Instant::now();
             while seen.stats().ring_full == 0 && began.elapsed() < case.setup.patience / 4 {
-                std::thread::sleep(std::time::Duration::from_millis(1));
+                thread::sleep(std::time::Duration::from_millis(1));
             }
             stall.release();
         })
@@ -250,7 +258,7 @@ pub(super) fn everybody_gets_in(case: &Case) -> Ran {
     drop(releases.join());
     ran?;
     // Beside them, one outside a job.
-    let watched = crate::conformance::lab::Watched::new();
+    let watched = Watched::new();
     let pending = submit(case, &*engine.engine, requests.get(0), &watched.notifier())?;
     case_poll(&*engine.engine);
     let mut last = [UnderWay::new(0, pending)];
