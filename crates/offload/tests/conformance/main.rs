@@ -191,6 +191,18 @@ fn the_suite_comes_to_its_end_with_an_engine_that_hangs() {
 }
 
 #[test]
+fn the_guide_lists_every_rule() {
+    let guide = include_str!("../../../../docs/engine-author-guide.md");
+    let listed: Vec<_> = guide
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .map(|(name, _)| name)
+        .collect();
+    let rules: Vec<_> = conformance::rules().map(|(name, _)| name).collect();
+    assert_eq!(listed, rules);
+}
+
+#[test]
 fn a_panic() {
     let rule = "every-operation-is-answered";
     assert_caught(

@@ -156,7 +156,8 @@ pub(super) static RULES: &[Rule] = &[
     Rule {
         name: "double-answers-are-harmless",
         demands: "A second answer, and wakes after the end, change nothing.",
-        why: "Devices answer twice after a reset.",
+        why: "Real stacks do not handle a second completion: it reaches a record that is somebody \
+              else's by then.",
         run: jobs::double_answers_are_harmless,
     },
     Rule {
@@ -192,7 +193,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule {
         name: "ring-bound-holds",
         demands: "No more are in flight than the ring has room for, by count and by the counters.",
-        why: "A device overwrites ring entries that are still in use.",
+        why: "An entry too many overwrites one that the device still works on.",
         run: ring::ring_bound_holds,
     },
     Rule {
@@ -224,7 +225,8 @@ pub(super) static RULES: &[Rule] = &[
     Rule {
         name: "jobs-may-be-cancelled",
         demands: "A job may be cancelled with its operation in flight.",
-        why: "HAProxy and nginx have no way to end such a job, and leak it.",
+        why: "Real stacks have no way to end such a job: a connection that closes leaks it, or frees \
+              what the card still uses.",
         run: ends::jobs_may_be_cancelled,
     },
     Rule {
