@@ -17,7 +17,7 @@ fn setup(config: DeviceConfig) -> Setup {
         .ring_bound(bound)
         .rings(rings)
         // Nobody has to be fast: this only ends a test that hangs.
-        .patience(Duration::from_secs(20))
+        .patience(Duration::from_secs(60))
 }
 
 fn preset(name: &str) -> Setup {

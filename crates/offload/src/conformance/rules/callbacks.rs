@@ -1,6 +1,6 @@
 //! Calls into the engine that must not wait: from callbacks, with its threads busy, for a poll.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::conformance::case::{Case, Ran, demand, lock, skip};
@@ -44,8 +44,10 @@ struct Chain {
     engine: Arc<dyn Engine>,
     requests: Requests,
     left: AtomicU64,
-    pending: Mutex<Vec<UnderWay>>,
-    refused: AtomicU64,
+    ops: Mutex<Vec<UnderWay>>,
+    contexts: Mutex<Vec<Watched>>,
+    /// Not everything was taken on, which is the engine's right: the chain ends there.
+    refused: AtomicBool,
 }
 
 impl Chain {
@@ -56,24 +58,28 @@ impl Chain {
         else {
             return;
         };
-        let chain = Arc::clone(self);
-        let watched = Watched::with(move || chain.from_callback());
+        // Not the chain itself, which holds the context.
+        let chain = Arc::downgrade(self);
+        let watched = Watched::with(move || {
+            if let Some(chain) = chain.upgrade() {
+                chain.from_callback();
+            }
+        });
         let (pending, completion) = Pending::new(watched.notifier());
         let submission = Submission {
             request: self.requests.get(n),
             completion,
             ticket: None,
         };
-        // Its callback outlives this by the context, which goes with the operation.
-        lock(&self.pending).push(UnderWay::new(n, pending));
-        let kept = watched;
-        match self.engine.submit(submission) {
-            Ok(()) => KEPT.with(|all| all.borrow_mut().push(kept)),
-            Err(refused) => {
-                refused.submission.completion.withdraw();
-                lock(&self.pending).retain(|op| op.n != n);
-                self.refused.fetch_add(1, Ordering::SeqCst);
-            }
+        // Before the submission, which may call back at once.
+        lock(&self.ops).push(UnderWay::new(n, pending));
+        lock(&self.contexts).push(watched);
+        if let Err(refused) = self.engine.submit(submission) {
+            self.refused.store(true, Ordering::SeqCst);
+            lock(&self.ops).retain(|op| op.n != n);
+            // Nobody will call this one.
+            lock(&self.contexts).pop();
+            refused.submission.completion.withdraw();
         }
     }
 
@@ -87,10 +93,6 @@ impl Chain {
     }
 }
 
-thread_local! {
-    static KEPT: std::cell::RefCell<Vec<Watched>> = const { std::cell::RefCell::new(Vec::new()) };
-}
-
 pub(super) fn callback_may_use_the_engine(case: &Case) -> Ran {
     let engine = case.engine();
     let requests = case.requests(&*engine.engine)?;
@@ -98,19 +100,27 @@ pub(super) fn callback_may_use_the_engine(case: &Case) -> Ran {
         engine: engine.engine.clone(),
         requests: requests.clone(),
         left: AtomicU64::new(24),
-        pending: Mutex::default(),
-        refused: AtomicU64::new(0),
+        ops: Mutex::default(),
+        contexts: Mutex::default(),
+        refused: AtomicBool::new(false),
     });
     case.doing("submitting, with a callback that submits in turn: it does not come back");
     chain.go_on();
-    let what = "operations that callbacks submitted";
-    case.until(&*engine.engine, what, || {
-        let (mut pending, left) = (lock(&chain.pending), chain.left.load(Ordering::SeqCst));
-        let stuck = unanswered(&mut pending);
-        // After a refusal the chain ends early, which is the engine's right.
-        let over = chain.refused.load(Ordering::SeqCst) > 0 || left == 0;
-        stuck + usize::from(stuck > 0 && !over)
-    })?;
+    case.until(
+        &*engine.engine,
+        "operations that callbacks submitted",
+        || {
+            let open = unanswered(&mut lock(&chain.ops));
+            // Counted when the callback has returned.
+            let calls = lock(&chain.contexts)
+                .iter()
+                .filter(|w| w.calls() == 0)
+                .count();
+            let over =
+                chain.refused.load(Ordering::SeqCst) || chain.left.load(Ordering::SeqCst) == 0;
+            open + calls + usize::from(!over)
+        },
+    )?;
     case.at_rest(&*engine.engine).map(drop)
 }
 

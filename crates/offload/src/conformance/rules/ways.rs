@@ -161,10 +161,9 @@ pub(super) fn run_jobs(
     case.doing("running jobs");
     while done < count {
         let before = done;
-        let mut each = |n: u64, ran: [Option<String>; 2]| {
+        let mut each = |_n: u64, ran: [Option<String>; 2]| {
             wrong = wrong.take().or(ran.into_iter().flatten().next());
             done += 1;
-            let _ = n;
         };
         while next < count && set.has_room() {
             let (client, requests, n) = (client.clone(), requests.clone(), next);
