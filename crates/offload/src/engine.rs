@@ -21,6 +21,8 @@ use crate::request::{Failure, FailureKind, OpKind, Request, Response};
 /// - What it refuses it hands back whole.
 /// - It calls [`Completion::complete`] without holding a lock that `submit` takes: the wake may
 ///   run an application's callback.
+///
+/// The suite in `offload::conformance` checks all of it.
 pub trait Engine: Send + Sync {
     /// The engine's name, for reports and errors: lower case, no spaces.
     fn name(&self) -> &str;

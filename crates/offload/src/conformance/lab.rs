@@ -11,7 +11,7 @@ use waitctx::{Callback, Notifier, WaitCtx};
 use super::case::{Case, Ran, Subject, broken, lock};
 use super::requests::{Requests, describe};
 use crate::client::OffloadClient;
-use crate::completion::Answer;
+use crate::completion::{Answer, Completion};
 use crate::engine::{Engine, Reason, Refused, Submission};
 use crate::error::OffloadError;
 use crate::gate::Ticket;
@@ -106,6 +106,17 @@ pub(super) fn submit(
     notifier: &Notifier,
 ) -> Ran<Pending> {
     let (pending, completion) = Pending::new(notifier.clone());
+    submit_with(case, engine, request, completion)?;
+    Ok(pending)
+}
+
+/// The same with a completion that is there already.
+pub(super) fn submit_with(
+    case: &Case,
+    engine: &dyn Engine,
+    request: Request,
+    completion: Completion,
+) -> Ran {
     let mut submission = Submission {
         request,
         completion,
@@ -114,10 +125,10 @@ pub(super) fn submit(
     let began = Instant::now();
     loop {
         match engine.submit(submission) {
-            Ok(()) => return Ok(pending),
+            Ok(()) => return Ok(()),
             Err(refused) => submission = try_again(case, refused, began)?,
         }
-        case_poll(engine);
+        drive(engine);
     }
 }
 
@@ -138,7 +149,7 @@ fn try_again(case: &Case, refused: Refused, began: Instant) -> Ran<Submission> {
 }
 
 /// Lets the engine come further.
-pub(super) fn case_poll(engine: &dyn Engine) {
+pub(super) fn drive(engine: &dyn Engine) {
     if engine.poll(0) == 0 {
         thread::sleep(Duration::from_micros(50));
     }

@@ -17,6 +17,14 @@ use waitctx::{Notifier, Status, WaitCtx};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
     None,
+    /// Nothing: it is polled.
+    Polled,
+    /// Nothing: it has no line.
+    NoLine,
+    /// Nothing: it throttles.
+    Throttles,
+    /// Nothing: it has no bound.
+    NoBound,
     /// Some answers are left, and nobody is told.
     LostWake,
     /// The last wakes are held back for more to come.
@@ -115,6 +123,7 @@ impl Small {
         let room = match bug {
             Bug::ExceedsTheBound => BOUND * 2,
             Bug::UnfairLine => BOUND - 2,
+            Bug::NoBound => u32::MAX,
             _ => BOUND,
         };
         let shared = Arc::new(Shared {
@@ -138,7 +147,10 @@ impl Small {
 
 impl Shared {
     fn is_polled(&self) -> bool {
-        matches!(self.bug, Bug::PollsWithoutQuota | Bug::PollWaits)
+        matches!(
+            self.bug,
+            Bug::Polled | Bug::PollsWithoutQuota | Bug::PollWaits
+        )
     }
 
     fn note(&self, change: impl FnOnce(&mut Counters)) {
@@ -312,6 +324,10 @@ impl Engine for Small {
             let reason = Reason::Unsupported(kind);
             return Err(Refused { reason, submission });
         }
+        if shared.bug == Bug::Throttles && shared.number.fetch_add(1, Ordering::Relaxed) % 5 == 3 {
+            let reason = Reason::Throttled;
+            return Err(Refused { reason, submission });
+        }
         let _big = (shared.bug == Bug::LocksAcrossCallbacks).then(|| lock(&shared.big));
         let in_other = loop {
             match shared.enter(submission.ticket.take()) {
@@ -358,6 +374,7 @@ impl Engine for Small {
 
     fn queue_for_room(&self, notifier: &Notifier) -> Option<Ticket> {
         match self.shared.bug {
+            Bug::NoLine => None,
             Bug::SilentLine => {
                 let nobody = WaitCtx::new();
                 nobody.set_silent(true).expect("nothing to move");
@@ -384,12 +401,15 @@ impl Engine for Small {
         }
     }
 
-    fn poll(&self, _quota: usize) -> usize {
+    fn poll(&self, quota: usize) -> usize {
         if !self.shared.is_polled() {
             return 0;
         }
         let mut done = 0;
         loop {
+            if self.shared.bug == Bug::Polled && quota != 0 && done == quota {
+                return done;
+            }
             let next = lock(&self.shared.queue).submissions.pop_front();
             match next {
                 Some(submission) => self.shared.answer(submission),

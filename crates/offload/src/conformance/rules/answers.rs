@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::conformance::case::{Case, Ran, broken, demand, lock};
-use crate::conformance::lab::{UnderWay, Watched, all_right, answered, begin, case_poll};
-use crate::engine::{Reason, Refused, Submission};
+use crate::conformance::lab::{UnderWay, Watched, all_right, answered, begin, submit_with};
 use crate::pending::Pending;
 
 pub(super) fn every_operation_is_answered(case: &Case) -> Ran {
@@ -104,23 +103,7 @@ pub(super) fn answer_before_wake(case: &Case) -> Ran {
         });
         let (pending, completion) = Pending::new(watched.notifier());
         *lock(&waiting) = Some(UnderWay::new(n, pending));
-        let mut submission = Submission {
-            request: requests.get(n),
-            completion,
-            ticket: None,
-        };
-        case.doing("submitting");
-        while let Err(refused) = engine.submit(submission) {
-            let Refused {
-                reason: Reason::RingFull | Reason::Throttled,
-                submission: back,
-            } = refused
-            else {
-                return broken(format!("operation {n} was refused: {refused}"));
-            };
-            submission = back;
-            case_poll(&*engine.engine);
-        }
+        submit_with(case, &*engine.engine, requests.get(n), completion)?;
         contexts.push((watched, waiting));
     }
     case.until(&*engine.engine, "wakes", || {

@@ -3,9 +3,10 @@
 use async_core::{Job, JobOutcome, Pause, block_pause, pause_job, start_job};
 
 use crate::client::OffloadClient;
-use crate::completion::Answer;
 use crate::conformance::case::{Case, Ran, Subject, broken, demand, skip};
-use crate::conformance::lab::{UnderWay, Watched, all_right, answered, begin, judge, run, submit};
+use crate::conformance::lab::{
+    UnderWay, Watched, all_right, answered, begin, judge, run, submit, submit_with,
+};
 use crate::conformance::requests::Requests;
 use crate::pending::Pending;
 use crate::request::{Failure, FailureKind};
@@ -226,8 +227,6 @@ pub(super) fn spurious_resumes_are_harmless(case: &Case) -> Ran {
 }
 
 pub(super) fn double_answers_are_harmless(case: &Case) -> Ran {
-    use crate::engine::Submission;
-
     let engine = case.engine();
     let requests = case.requests(&*engine.engine)?;
     let before = engine.counters();
@@ -236,19 +235,11 @@ pub(super) fn double_answers_are_harmless(case: &Case) -> Ran {
         let (pending, completion) = Pending::new(watched.notifier());
         // What a device does that answers again later: after its own engine has.
         let again = completion.twin();
-        let submission = Submission {
-            request: requests.get(n),
-            completion,
-            ticket: None,
-        };
-        if let Err(refused) = engine.submit(submission) {
-            return broken(format!("an idle engine refused an operation: {refused}"));
-        }
+        submit_with(case, &*engine.engine, requests.get(n), completion)?;
         case.until(&*engine.engine, "wakes", || {
             usize::from(watched.calls() == 0)
         })?;
-        let again: (_, Answer) = (again, Err(Failure::lost(FailureKind::Device { status: 1 })));
-        let _ = again.0.complete(again.1);
+        let _ = again.complete(Err(Failure::lost(FailureKind::Device { status: 1 })));
         for _ in 0..3 {
             // A wake after the end: nobody waits, and nobody is hurt.
             let _ = watched.notifier().notify(waitctx::Status::Again);

@@ -11,7 +11,7 @@ use super::jobs::patient_client;
 use super::ways::run_jobs;
 use crate::conformance::case::{Case, Ran, Subject, broken, demand, lock, skip};
 use crate::conformance::lab::{
-    Filled, InLine, Stall, UnderWay, Watched, all_right, answered, case_poll, submit, unanswered,
+    Filled, InLine, Stall, UnderWay, Watched, all_right, answered, drive, submit, unanswered,
 };
 use crate::conformance::requests::Requests;
 use crate::engine::{Reason, Refused, Submission};
@@ -185,14 +185,18 @@ impl Queue {
         // Told of its answer elsewhere: the first context is for room.
         let watched = Watched::new();
         let (pending, completion) = Pending::new(watched.notifier());
-        let submission = Submission {
+        let mut submission = Submission {
             request: self.requests.get(n),
             completion,
             ticket: waiter.ticket.take(),
         };
         case.doing("submitting with a ticket whose turn it is");
-        if let Err(refused) = self.engine.submit(submission) {
-            return broken(format!("a ticket was granted, and then refused: {refused}"));
+        while let Err(refused) = self.engine.submit(submission) {
+            demand(refused.reason == Reason::Throttled, || {
+                format!("a ticket was granted, and then refused: {refused}")
+            })?;
+            submission = refused.submission;
+            drive(&*self.engine.engine);
         }
         let mut op = [UnderWay::new(n, pending)];
         answered(case, &*self.engine.engine, &mut op)?;
@@ -260,7 +264,6 @@ pub(super) fn everybody_gets_in(case: &Case) -> Ran {
     // Beside them, one outside a job.
     let watched = Watched::new();
     let pending = submit(case, &*engine.engine, requests.get(0), &watched.notifier())?;
-    case_poll(&*engine.engine);
     let mut last = [UnderWay::new(0, pending)];
     answered(case, &*engine.engine, &mut last)?;
     all_right(&requests, &last)
