@@ -101,7 +101,7 @@ impl Engine for Scratch {
         Ok(())
     }
 
-    fn queue_for_room(&self, notifier: &Notifier) -> Option<Ticket> {
+    fn queue_for_room(&self, _: &Request, notifier: &Notifier) -> Option<Ticket> {
         Some(self.ring.wait(notifier))
     }
 

@@ -341,8 +341,8 @@ pub(super) struct InLine {
 
 impl InLine {
     /// `None` if the engine has no line.
-    pub(super) fn join(subject: &Subject, watched: Watched) -> Option<InLine> {
-        let ticket = subject.queue_for_room(&watched.notifier())?;
+    pub(super) fn join(subject: &Subject, request: &Request, watched: Watched) -> Option<InLine> {
+        let ticket = subject.queue_for_room(request, &watched.notifier())?;
         let at_once = ticket.is_granted();
         Some(InLine {
             watched,

@@ -372,7 +372,7 @@ impl Engine for Small {
         Ok(())
     }
 
-    fn queue_for_room(&self, notifier: &Notifier) -> Option<Ticket> {
+    fn queue_for_room(&self, _: &Request, notifier: &Notifier) -> Option<Ticket> {
         match self.shared.bug {
             Bug::NoLine => None,
             Bug::SilentLine => {

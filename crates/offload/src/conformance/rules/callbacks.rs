@@ -84,10 +84,11 @@ impl Chain {
     }
 
     fn from_callback(self: &Arc<Chain>) {
-        let kind = self.requests.get(0).op.kind();
-        let _ = self.engine.supports(kind);
+        let request = self.requests.get(0);
+        let _ = self.engine.supports(request.op.kind());
         let _ = self.engine.counters();
-        drop(self.engine.queue_for_room(&Watched::new().notifier()));
+        let notifier = Watched::new().notifier();
+        drop(self.engine.queue_for_room(&request, &notifier));
         self.engine.poll(1);
         self.go_on();
     }

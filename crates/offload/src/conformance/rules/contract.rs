@@ -31,7 +31,7 @@ pub(super) fn supports_agrees_with_submit(case: &Case) -> Ran {
         let original = make().unwrap_or_else(|| unreachable!("it was made before"));
         let watched = Watched::new();
         let (pending, completion) = Pending::new(watched.notifier());
-        let ticket = engine.queue_for_room(&watched.notifier());
+        let ticket = engine.queue_for_room(&request, &watched.notifier());
         let had_ticket = ticket.is_some();
         let submission = Submission {
             request,

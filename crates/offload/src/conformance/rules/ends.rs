@@ -246,7 +246,7 @@ fn refused_ones_are_left_alone(case: &Case) -> Ran {
         return Ok(());
     };
     case.doing("leaving the line, with the engine's threads busy in callbacks");
-    let left = InLine::join(&engine, Watched::new())
+    let left = InLine::join(&engine, &submission.request, Watched::new())
         .filter(|waiter| !waiter.at_once && !waiter.is_granted());
     let left = left.map(|mut waiter| {
         drop(waiter.ticket.take());

@@ -138,7 +138,7 @@ fn queue(case: &Case) -> Ran<Queue> {
     for at in 0..9 {
         let order = Arc::clone(&order);
         let watched = Watched::with(move || lock(&order).push((at, thread::current().id())));
-        match InLine::join(&engine, watched) {
+        match InLine::join(&engine, &requests.get(at as u64), watched) {
             Some(waiter) => line.push(waiter),
             None => return skip("the engine has no line: queue_for_room gives no ticket"),
         }
