@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use offload::conformance::{Report, Setup, Verdict, check};
 use sim_engine::compute::compute;
-use sim_engine::{DeviceConfig, SimDevice, SoftwareEngine};
+use sim_engine::{DeviceConfig, SimClock, SimDevice, SoftwareEngine};
 
 /// A device of a file with these lines, ended by its own shutdown.
 fn setup(config: DeviceConfig) -> Setup {
@@ -133,4 +133,46 @@ fn software() {
         "everybody-gets-in",
     ];
     assert_conforms(&setup.software(compute), &skipped);
+}
+
+#[test]
+fn several_endpoints_batches_and_coalesced_notifications() {
+    let endpoints = "endpoints = 2\nengines = 3\nring_depth_max = 8\n\
+                     [service_default]\nfixed_ns = 20_000\n\
+                     [detection]\ncoalesce_ns = 50_000\ncoalesce_max = 4";
+    let config = DeviceConfig::from_toml(&format!("name = \"test\"\n{endpoints}"));
+    let setup = setup(config.expect("a device file"))
+        .ring_bound(16)
+        .rings(2);
+    let skipped = [THREADS, &["line-is-fair"]].concat();
+    assert_conforms(&setup.operation_count(2000), &skipped);
+
+    let batches = "engines = 1\nring_depth_max = 16\n[service_default]\nfixed_ns = 20_000\n\
+                   [batch]\nsize = 4\nflush_ns = 1_000_000";
+    assert_conforms(&device(batches).operation_count(500), THREADS);
+}
+
+/// Each engine on a clock of its own, which moves when it is polled.
+fn in_virtual_time(lines: &str) -> Setup {
+    let config = DeviceConfig::from_toml(&format!("name = \"test\"\n{lines}"));
+    let config = config.expect("a device file");
+    let bound = config.ring_depth_max;
+    let make = move || {
+        let clock = SimClock::virtual_time();
+        let device = SimDevice::builder(&config).clock(&clock);
+        device.open().expect("a device")
+    };
+    Setup::with_shutdown(make, SimDevice::kill)
+        .software(compute)
+        .ring_bound(bound)
+        .patience(Duration::from_secs(60))
+}
+
+#[test]
+fn virtual_time() {
+    let lines = "engines = 4\nring_depth_max = 16\n[service_default]\nfixed_ns = 20_000\n\
+                 [link]\nfixed_ns = 700";
+    assert_conforms(&in_virtual_time(lines), &["inline-agrees"]);
+    let polled = format!("completions = \"poll\"\n{lines}");
+    assert_conforms(&in_virtual_time(&polled), &["inline-agrees"]);
 }

@@ -460,10 +460,11 @@ impl Engine for SimDevice {
         if self.drive() != Drive::Poll {
             return 0;
         }
+        let shared = &self.shared;
         let done = self.poll_now(quota);
-        match self.shared.clock.as_virtual() {
+        match shared.clock.as_virtual() {
             // Nothing to do at this time: on to the next.
-            Some(clock) if done == 0 => match clock.step() {
+            Some(clock) if done == 0 => match shared.step(clock, quota) {
                 // Of a device that is polled, answers are there now and not given.
                 Step::Happened { completed: 0 } => self.poll_now(quota),
                 Step::Happened { completed } => completed,

@@ -11,7 +11,7 @@ use waitctx::WakeBatch;
 use super::endpoint::{Endpoint, Strike};
 use super::lock;
 use super::throttle::Bucket;
-use crate::clock::{SimClock, Timed};
+use crate::clock::{SimClock, Step, Timed, VirtualClock};
 use crate::config::{Completions, DeviceConfig, InstanceChoice};
 use crate::counters::Count;
 use crate::fault::{FaultPlan, Outcome};
@@ -48,6 +48,11 @@ pub(crate) struct Shared {
     pub(super) poller: Mutex<Worker>,
     /// The thread that holds `poller`.
     pub(super) polling: Mutex<Option<ThreadId>>,
+    /// In virtual time: how many requests are completed at most when the clock moves. Who polls says
+    /// so; usually there is no bound.
+    quota: AtomicUsize,
+    /// More than that had ended: the rest is completed when the clock moves again.
+    left_over: AtomicBool,
     /// Operations were given up while the poller was at work.
     sweep: AtomicBool,
     observer: Option<Arc<dyn Observer>>,
@@ -94,6 +99,8 @@ impl Shared {
             count: Count::default(),
             poller: Mutex::new(Worker::new()),
             polling: Mutex::new(None),
+            quota: AtomicUsize::new(usize::MAX),
+            left_over: AtomicBool::new(false),
             sweep: AtomicBool::new(false),
             observer,
             clock,
@@ -340,6 +347,15 @@ impl Shared {
         result
     }
 
+    /// Moves the virtual clock, and completes at most `quota` requests of this device.
+    pub(super) fn step(&self, clock: &VirtualClock, quota: usize) -> Step {
+        let quota = if quota == 0 { usize::MAX } else { quota };
+        self.quota.store(quota, Ordering::Relaxed);
+        let step = clock.step();
+        self.quota.store(usize::MAX, Ordering::Relaxed);
+        step
+    }
+
     /// Finishes what the poller has and what waits for it.
     pub(super) fn end_polling(&self, poller: &mut Worker) {
         poller.poll(self, &self.inbox, 0);
@@ -372,6 +388,9 @@ impl Shared {
 /// In virtual time: the clock lets happen what happens.
 impl Timed for Shared {
     fn next_at(&self) -> Option<u64> {
+        if self.left_over.load(Ordering::Relaxed) {
+            return Some(0);
+        }
         Shared::next_at(self)
     }
 
@@ -386,7 +405,10 @@ impl Timed for Shared {
                 poller.deal_without_answers(self);
                 0
             } else {
-                poller.deal(self, usize::MAX)
+                let done = poller.deal(self, self.quota.load(Ordering::Relaxed));
+                let left = poller.has_happenings();
+                self.left_over.store(left, Ordering::Relaxed);
+                done
             };
             poller.clear_limbo(self);
             poller.tell();

@@ -235,6 +235,11 @@ impl Worker {
         }
     }
 
+    /// Whether something has happened that was not dealt with.
+    pub(crate) fn has_happenings(&self) -> bool {
+        !self.happened.is_empty()
+    }
+
     /// Deals with what has happened, but for answers: those wait until somebody polls.
     pub(crate) fn deal_without_answers(&mut self, device: &Shared) {
         for _ in 0..self.happened.len() {
