@@ -29,14 +29,33 @@
 //! results. The results are real: they are computed with RustCrypto and AWS-LC ([`compute`]), and a
 //! device that is modelled slower than the host holds them back until their time.
 //!
+//! # Two kinds of time
+//!
+//! In real time the device has threads. On a [`VirtualClock`] it has none: whoever runs the jobs moves
+//! the clock, and the same seed gives the same events at the same times.
+//!
+//! ```
+//! use offload::{Engine, OffloadClient, Op, Request};
+//! use sim_engine::{DeviceConfig, SimClock, SimDevice};
+//!
+//! let config = DeviceConfig::preset("qat-c62x-1").expect("a preset that ships");
+//! let clock = SimClock::virtual_time();
+//! let device = SimDevice::builder(&config).seed(42).clock(&clock).open()?;
+//! let client = OffloadClient::new(device.clone());
+//! client.run(Request::new(Op::Sha256, b"abc".to_vec()))?;
+//! // 2 µs and a little on an engine, 0.7 µs on the link each way, and the host looks each 100 µs.
+//! assert_eq!(clock.now_ns(), 100_000);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Supported and not
 //!
-//! Modelled: bounded rings per instance with refusal and fair waiting, parallel engines, service
-//! and link times, completion by own threads, by polling or before the pause, faults by seed and
-//! operation, draining and death. What the device does not know it refuses
-//! ([`offload::Reason::Unsupported`]); what it cannot carry out it fails
-//! ([`offload::FailureKind::BadRequest`]). Not modelled yet: batches with a flush timer,
-//! throttling, device reset, virtual time.
+//! Modelled: endpoints with engines and rings of their own, refusal and fair waiting, service and link
+//! times with jitter, batches with a flush timer, polling and coalesced notifications, throttling,
+//! faults by seed and operation or by a script, death, heartbeat and reset, draining. What the device
+//! does not know it refuses ([`offload::Reason::Unsupported`]); what it cannot carry out it fails
+//! ([`offload::FailureKind::BadRequest`]). Not modelled: pipelines of several buffers in a request,
+//! service of one kind on part of the engines only, and queues in software behind a full ring.
 
 #![forbid(unsafe_code)]
 
