@@ -123,9 +123,16 @@ impl FaultPlan {
         }
     }
 
-    /// What happens to operation `id`.
+    /// What happens to operation `id`, if anything does.
     #[inline]
-    pub(crate) fn fate(&self, id: u64) -> Fate {
+    pub(crate) fn fate(&self, id: u64) -> Option<Box<Fate>> {
+        if self.none && self.scripted.is_empty() && self.plant.is_none() {
+            return None;
+        }
+        self.some_fate(id)
+    }
+
+    fn some_fate(&self, id: u64) -> Option<Box<Fate>> {
         let mut fate = self.planned(id);
         if let Some(plant) = self.plant
             && Plant::strikes(id)
@@ -135,7 +142,7 @@ impl FaultPlan {
                 fate.outcome = Outcome::Wrong(0);
             }
         }
-        fate
+        (fate != Fate::default()).then(|| Box::new(fate))
     }
 
     /// The same, as far as it is planned: without a bug of the device.
@@ -282,14 +289,14 @@ mod tests {
     #[test]
     fn the_same_seed_and_id_meet_the_same_fate_in_any_order() {
         let plan = FaultPlan::new(&some(), Jitter::default(), 7, None);
-        let forwards: Vec<Fate> = (0..1000).map(|id| plan.fate(id)).collect();
-        let mut backwards: Vec<Fate> = (0..1000).rev().map(|id| plan.fate(id)).collect();
+        let forwards: Vec<Fate> = (0..1000).map(|id| plan.planned(id)).collect();
+        let mut backwards: Vec<Fate> = (0..1000).rev().map(|id| plan.planned(id)).collect();
         backwards.reverse();
         assert_eq!(forwards, backwards);
         let other = FaultPlan::new(&some(), Jitter::default(), 8, None);
         assert_ne!(
             forwards,
-            (0..1000).map(|id| other.fate(id)).collect::<Vec<_>>()
+            (0..1000).map(|id| other.planned(id)).collect::<Vec<_>>()
         );
     }
 
@@ -298,7 +305,7 @@ mod tests {
         let plan = FaultPlan::new(&some(), Jitter::default(), 1, None);
         let n = 100_000;
         let count = |f: &dyn Fn(Fate) -> bool| {
-            (0..n).filter(|id| f(plan.fate(*id))).count() as f64 / n as f64
+            (0..n).filter(|id| f(plan.planned(*id))).count() as f64 / n as f64
         };
         // Four standard deviations of the largest share: 4 × sqrt(0.25 / 100000) = 0.0063.
         let near = |share: f64, expected: f64| (share - expected).abs() < 0.0064;
@@ -319,7 +326,7 @@ mod tests {
     fn changing_one_share_moves_no_other_faults_victims() {
         let spurious = |faults: Faults| -> Vec<bool> {
             let plan = FaultPlan::new(&faults, Jitter::default(), 3, None);
-            (0..1000).map(|id| plan.fate(id).spurious).collect()
+            (0..1000).map(|id| plan.planned(id).spurious).collect()
         };
         let mut more = some();
         more.error = 0.9;

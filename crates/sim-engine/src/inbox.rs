@@ -216,7 +216,6 @@ mod tests {
     use waitctx::WaitCtx;
 
     use super::*;
-    use crate::fault::Fate;
     use crate::work::Route;
 
     fn work(id: u64, bytes: usize) -> Work {
@@ -227,7 +226,7 @@ mod tests {
         let (_, completion) = Pending::new(notifier);
         Work {
             request: Request::new(Op::Nop, vec![0; bytes]).with_id(id),
-            route: Route::new(completion, 0, 0, Fate::default(), false),
+            route: Route::new(completion, 0, 0, None, false),
         }
     }
 

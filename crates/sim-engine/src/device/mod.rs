@@ -386,7 +386,7 @@ impl Engine for SimDevice {
         }
         let fate = shared.plan.fate(submission.request.id);
         // Once: whoever comes back has a ticket.
-        if let Some(refusal) = fate.refused
+        if let Some(refusal) = fate.as_ref().and_then(|fate| fate.refused)
             && submission.ticket.is_none()
         {
             return self.refuse(reason(refusal), submission);

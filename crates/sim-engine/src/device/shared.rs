@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     endpoints: Vec<Endpoint>,
     /// Those of an endpoint one after the other; of an instance first the symmetric one.
     pub(super) rings: Vec<Gate>,
+    /// Of each ring its endpoint and its instance there.
+    places: Vec<(u32, u32)>,
     next_instance: AtomicUsize,
     throttle: Option<Mutex<Bucket>>,
     /// Closed when the workers, or the poller, have ended.
@@ -78,6 +80,10 @@ impl Shared {
         let classes = [config.ring_depth_max, config.asym_ring_depth_max];
         let of_an_instance = classes.into_iter().filter(|&depth| depth > 0);
         let instances = (0..config.endpoints * config.instances).map(|_| of_an_instance.clone());
+        let each = of_an_instance.clone().count();
+        let places = (0..config.endpoints)
+            .flat_map(|endpoint| (0..config.instances).map(move |at| (endpoint, at)))
+            .flat_map(|place| std::iter::repeat_n(place, each));
         Shared {
             plan,
             opened,
@@ -90,6 +96,7 @@ impl Shared {
                 .map(|number| Endpoint::new(config, number, opened))
                 .collect(),
             rings: instances.flatten().map(Gate::new).collect(),
+            places: places.collect(),
             next_instance: AtomicUsize::new(0),
             throttle: Bucket::new(config.throttle, opened).map(Mutex::new),
             inbox: Inbox::new(match config.completions {
@@ -171,10 +178,7 @@ impl Shared {
 
     /// The endpoint and the instance of a ring.
     pub(crate) fn place_of(&self, ring: u32) -> (u32, u32) {
-        // At most 16 × 64 × 2 rings.
-        let instance = ring / self.classes() as u32;
-        let per_endpoint = self.config.instances;
-        (instance / per_endpoint, instance % per_endpoint)
+        self.places[ring as usize]
     }
 
     pub(crate) fn endpoint_of(&self, ring: u32) -> &Endpoint {
@@ -234,6 +238,14 @@ impl Shared {
                 // Another device's: worth nothing here.
                 None => return Err((Reason::RingFull, Some(ticket))),
             }
+        }
+        if let [ring] = &self.rings[..] {
+            // The only one, of the only endpoint.
+            if !self.endpoints[0].takes_requests() {
+                return Err((Reason::Down, None));
+            }
+            let entered = ring.enter(None);
+            return entered.map(|()| 0).map_err(|none| (Reason::RingFull, none));
         }
         let mut any = false;
         for at in self.rings_for(op) {

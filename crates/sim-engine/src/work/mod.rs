@@ -40,14 +40,14 @@ impl Route {
         completion: Completion,
         ring: u32,
         submitted: Nanos,
-        fate: Fate,
+        fate: Option<Box<Fate>>,
         observed: bool,
     ) -> Route {
         Route {
             completion,
             ring,
             submitted,
-            fate: (fate != Fate::default()).then(|| Box::new(fate)),
+            fate,
             observed,
         }
     }
@@ -132,20 +132,26 @@ impl Load for Job {
     }
 }
 
-/// What is said of a request when it has ended.
-struct About {
+/// What is said of a request when it has ended, if anybody looks on.
+struct Record {
     id: u64,
     op: OpKind,
     bytes: usize,
+    engine: u32,
+    times: Times,
 }
 
-impl About {
-    fn new(request: &Request) -> About {
-        About {
-            id: request.id,
-            op: request.op.kind(),
-            bytes: request.data.len(),
-        }
+impl Record {
+    fn new(device: &Shared, request: &Request, engine: u32, times: Times) -> Option<Box<Record>> {
+        device.is_observed().then(|| {
+            Box::new(Record {
+                id: request.id,
+                op: request.op.kind(),
+                bytes: request.data.len(),
+                engine,
+                times,
+            })
+        })
     }
 }
 
@@ -153,9 +159,7 @@ impl About {
 pub(crate) struct Answered {
     answer: Result<Response, Failure>,
     route: Route,
-    about: Option<About>,
-    engine: u32,
-    times: Times,
+    record: Option<Box<Record>>,
 }
 
 /// Computes the answer of a request, to be given later.
@@ -178,7 +182,7 @@ pub(crate) fn compute_early(device: &Shared, work: Work) -> Job {
 
 /// The answer of a request whose time has come.
 pub(crate) fn finish(device: &Shared, job: Job, engine: u32, times: Times) -> Answered {
-    let about = device.is_observed().then(|| About::new(job.request()));
+    let record = Record::new(device, job.request(), engine, times);
     let (answer, route) = match job {
         Job::Asked(work) => {
             let outcome = work.route.outcome();
@@ -189,29 +193,30 @@ pub(crate) fn finish(device: &Shared, job: Job, engine: u32, times: Times) -> An
     Answered {
         answer,
         route,
-        about,
-        engine,
-        times,
+        record,
     }
 }
 
 /// Carries a request out on the spot.
+#[inline]
 pub(crate) fn carry_out(device: &Shared, work: Work) -> Answered {
-    if device.is_observed() {
-        let started = device.now();
-        let submitted = work.route.submitted;
-        let times = Times {
-            submitted,
-            arrived: submitted,
-            started,
-            ..Times::default()
-        };
-        let mut answered = finish(device, Job::Asked(work), NO_ENGINE, times);
-        answered.times.done = device.now();
-        answered.times.seen = answered.times.done;
-        return answered;
+    let Work { request, route } = work;
+    let mut record = Record::new(device, &request, NO_ENGINE, Times::default());
+    if let Some(record) = &mut record {
+        record.times.submitted = route.submitted;
+        record.times.arrived = route.submitted;
+        record.times.started = device.now();
     }
-    finish(device, Job::Asked(work), NO_ENGINE, Times::default())
+    let answer = answer(device, request, route.outcome());
+    if let Some(record) = &mut record {
+        record.times.done = device.now();
+        record.times.seen = record.times.done;
+    }
+    Answered {
+        answer,
+        route,
+        record,
+    }
 }
 
 /// The answer, with the fault that the operation meets.
@@ -244,9 +249,7 @@ pub(crate) fn complete(device: &Shared, answered: Answered, wakes: &mut WakeBatc
     let Answered {
         answer,
         route,
-        about,
-        engine,
-        times,
+        record,
     } = answered;
     let Route {
         completion,
@@ -281,15 +284,16 @@ pub(crate) fn complete(device: &Shared, answered: Answered, wakes: &mut WakeBatc
     if planted == Some(Plant::CountedTwice) {
         device.count().answered(delivery, success);
     }
-    if let Some(about) = about {
+    if let Some(record) = record {
+        let times = record.times;
         let (endpoint, instance) = device.place_of(ring);
         device.observe(&DeviceEvent::Ended(OpRecord {
-            id: about.id,
-            op: about.op,
-            bytes: about.bytes,
+            id: record.id,
+            op: record.op,
+            bytes: record.bytes,
             endpoint,
             instance,
-            engine: (engine != NO_ENGINE).then_some(engine),
+            engine: (record.engine != NO_ENGINE).then_some(record.engine),
             submitted_ns: times.submitted,
             arrived_ns: times.arrived,
             started_ns: times.started,
@@ -311,13 +315,11 @@ pub(crate) fn complete(device: &Shared, answered: Answered, wakes: &mut WakeBatc
 /// Answers without having carried the request out, which goes back.
 pub(crate) fn fail(device: &Shared, work: Work, kind: FailureKind, wakes: &mut WakeBatch) {
     let Work { request, route } = work;
-    let about = device.is_observed().then(|| About::new(&request));
-    let now = if about.is_some() { device.now() } else { 0 };
-    let times = Times {
-        submitted: route.submitted,
-        seen: now,
-        ..Times::default()
-    };
+    let mut record = Record::new(device, &request, NO_ENGINE, Times::default());
+    if let Some(record) = &mut record {
+        record.times.submitted = route.submitted;
+        record.times.seen = device.now();
+    }
     let answered = Answered {
         answer: Err(Failure::with_request(kind, request)),
         // What would have befallen its answer befalls this one no more.
@@ -325,9 +327,7 @@ pub(crate) fn fail(device: &Shared, work: Work, kind: FailureKind, wakes: &mut W
             fate: None,
             ..route
         },
-        about,
-        engine: NO_ENGINE,
-        times,
+        record,
     };
     complete(device, answered, wakes);
 }
