@@ -1,0 +1,1 @@
+//! Who polls, and when.
