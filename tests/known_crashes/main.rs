@@ -18,6 +18,7 @@
 //! | a job cannot be run without a poller's fd | openssl PR #1148 | `async-core/tests/job_set.rs`: `WakeBy::Polling` |
 
 mod completion_races;
+mod descriptors;
 mod polling;
 mod rings;
 mod teardown;

@@ -265,6 +265,12 @@ impl<R: 'static> Host<R> {
         (job, ctx)
     }
 
+    /// The fds of a paused job's context.
+    pub(crate) fn fds(&self, place: usize) -> Vec<i32> {
+        let (_, ctx) = self.places[place].as_ref().expect("it is paused");
+        ctx.all_fds()
+    }
+
     /// Jobs that are paused.
     pub(crate) fn paused(&self) -> usize {
         self.places.iter().flatten().count()
