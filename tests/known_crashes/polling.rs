@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use async_core::{WakeBy, block_pause};
+use async_core::{JobSet, WakeBy, block_pause};
 use offload::Engine;
 
 use crate::old::Crash;
@@ -79,6 +79,48 @@ fn nobody_polls_because_no_counter_moves() {
         host.run(&rig).expect("one operation is enough");
         assert_eq!(rig.close().completed, 1, "{way:?}");
     }
+}
+
+/// QAT_Engine #211, asynch_mode_nginx #18. An application resumes its job until it has finished, and
+/// polls the device behind that.
+#[test]
+fn whoever_polls_is_starved_by_whoever_waits() {
+    const DEVICE: &str = "completions = 'poll'";
+    let old = |polls_in_between: bool| -> Result<(), Crash> {
+        let rig = Rig::new(DEVICE);
+        let answer = rig.submit(0).expect("there is room");
+        for _resume in 0..10_000 {
+            if answer.take().is_some() {
+                return Ok(());
+            }
+            rig.clock.spend(1_000);
+            if polls_in_between {
+                rig.device.poll(0);
+            }
+        }
+        Err(Crash::Hang)
+    };
+    assert_eq!(old(true), Ok(()));
+    assert_eq!(old(false), Err(Crash::Hang));
+
+    // Ours: a set that is told nothing looks at each of its jobs once, and comes back.
+    let rig = Rig::new(DEVICE);
+    let mut set = JobSet::new(3, WakeBy::Polling).expect("no fd is needed");
+    for id in 0..3 {
+        let client = rig.client.clone();
+        let started = set.start(id, move || client.run(request(id)));
+        assert!(started.expect("a job to spare").is_none(), "it waits");
+    }
+    let mut turns = 0;
+    while !set.is_empty() {
+        let resumed = set.turn(None, assert_right).expect("nothing to watch");
+        assert!(resumed <= 3, "each once");
+        rig.device.poll(0);
+        turns += 1;
+    }
+    assert!(turns < 10, "{turns} turns for three answers");
+    drop(set);
+    assert_eq!(rig.close().completed, 3);
 }
 
 /// QAT_Engine #232: 893 operations in ten seconds. Multi-buffer software waits until eight requests

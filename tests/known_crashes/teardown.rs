@@ -328,3 +328,110 @@ fn the_device_dies_and_what_was_queued_on_it_is_waited_for() {
         }
     }
 }
+
+/// `devices.md` B4.4; `hosts.md`, "the device must not write into the caller's buffers". The caller's
+/// signature buffer goes with its connection, or with the stack frame of a call that could not pause;
+/// the device writes into it when it is done.
+#[test]
+fn the_device_writes_into_a_buffer_that_went_with_its_caller() {
+    let old = |returns_early: bool| -> Result<(), Crash> {
+        let rig = Rig::new("");
+        let mut memory = Heap::new();
+        let buffer = memory.alloc(vec![0; 8]);
+        let answer = rig.submit(0).expect("there is room");
+        if returns_early {
+            memory.free(buffer)?;
+        }
+        rig.until_ended(0);
+        let response = answer.take().ok_or(Crash::Hang)?.expect("no error");
+        memory.get(buffer)?.copy_from_slice(&response.data);
+        Ok(())
+    };
+    assert_eq!(old(false), Ok(()));
+    assert_eq!(old(true), Err(Crash::UseAfterFree));
+
+    for way in WAYS {
+        let rig = Rig::new("");
+        let mut host: Host<Ran> = Host::new(way);
+        let client = rig.client.clone();
+        // The buffer goes into the request, and the request to the device.
+        host.start(move || client.run(request(0)));
+        rig.clock.spend(5_000);
+        let (job, _ctx) = host.take(0);
+        let error = job.cancel().expect_err("it was given up");
+        let back = error.into_request();
+        assert!(back.is_none(), "the device has it: {back:?}");
+        rig.until_ended(0);
+        assert_eq!(rig.close().orphaned, 1, "{way:?}");
+
+        // A job that cannot pause does not return before the device is done.
+        let rig = Rig::new("");
+        let mut host: Host<Ran> = Host::new(way);
+        let client = rig.client.clone();
+        host.start(move || {
+            let _blocked = async_core::block_pause();
+            client.run(request(0))
+        });
+        assert_right(0, host.done.pop().expect("it did not pause").1);
+        assert_eq!(rig.clock.now_ns(), 20_000);
+        assert_eq!(rig.close().completed, 1, "{way:?}");
+    }
+}
+
+/// haproxy #3453, #856; `hosts.md`, "an abandoned operation must still signal". HAProxy frees a
+/// connection whose job is paused when its fd is readable. An engine that drops an abandoned operation
+/// silently leaks the connection.
+#[test]
+fn an_operation_that_was_given_up_never_signals_and_its_connection_is_never_freed() {
+    let old = |signals: bool| -> Result<(), Crash> {
+        let rig = Rig::new("");
+        let mut fds = Descriptors::default();
+        let wake = fds.open(File::Event(0));
+        let answer = rig.submit(0).expect("there is room");
+        drop(answer);
+        while let Some(ended) = rig.step() {
+            for _ in ended {
+                if signals {
+                    fds.write_one(wake)?;
+                }
+            }
+            if fds.read(wake)?.is_some() {
+                return fds.close(wake).map(drop);
+            }
+        }
+        Err(Crash::Leaked)
+    };
+    assert_eq!(old(true), Ok(()));
+    assert_eq!(old(false), Err(Crash::Leaked));
+
+    // One on the engine and one behind it; one that is answered twice; one that takes long.
+    for device in [
+        "engines = 1",
+        "engines = 1\n[[faults.script]]\n at_op = 1\n fault = 'duplicate'",
+        "engines = 1\n[[faults.script]]\n at_op = 0\n fault = 'slow'\n for_ns = 1_000_000",
+    ] {
+        let rig = Rig::new(device);
+        let mut host: Host<Ran> = Host::new(WakeBy::Fd);
+        for id in 0..2 {
+            let client = rig.client.clone();
+            host.start(move || client.run(request(id)));
+        }
+        rig.clock.spend(1_000);
+        let contexts = [0, 1].map(|place| {
+            let (job, ctx) = host.take(place);
+            job.cancel().expect_err("it was given up");
+            ctx
+        });
+        let mut signals = [0; 2];
+        loop {
+            for (ctx, signals) in contexts.iter().zip(&mut signals) {
+                *signals += u32::from(ctx.acknowledge().expect("its own fd"));
+            }
+            if rig.step().is_none() {
+                break;
+            }
+        }
+        assert_eq!(signals, [1, 1], "once each: {device}");
+        assert_eq!(rig.close().orphaned, 2);
+    }
+}
