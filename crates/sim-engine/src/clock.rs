@@ -97,6 +97,8 @@ struct Shared {
     now: AtomicU64,
     /// Somebody moves it: events may call callbacks, and a callback must not move it.
     moving: AtomicBool,
+    /// Somebody has come to a device in vain since the last event, and may wait for a time-out now.
+    asked: AtomicBool,
     parts: Mutex<Parts>,
 }
 
@@ -104,18 +106,18 @@ struct Shared {
 struct Parts {
     devices: Vec<Weak<dyn Timed>>,
     tickers: Vec<Tick>,
-    /// Ticks since a device had something to do.
-    idle_ticks: u32,
 }
 
 struct Tick {
     ticker: Ticker,
     every: u64,
     next: u64,
+    /// Ticks since a device had something to do, or somebody came to one.
+    idle: u32,
 }
 
-/// With nothing happening on any device, so many ticks pass at most: enough for every time-out to
-/// run out and for what it sets free to be seen.
+/// With nothing happening on any device, so many ticks of each ticker pass at most: enough for every
+/// time-out to run out and for what it sets free to be seen.
 const IDLE_TICKS_MAX: u32 = 4 * Ticker::TICKS;
 
 /// What a step of a [`VirtualClock`] came to.
@@ -143,6 +145,7 @@ impl VirtualClock {
             shared: Arc::new(Shared {
                 now: AtomicU64::new(0),
                 moving: AtomicBool::new(false),
+                asked: AtomicBool::new(false),
                 parts: Mutex::new(Parts::default()),
             }),
         }
@@ -208,6 +211,7 @@ impl VirtualClock {
             ticker: ticker.clone(),
             every,
             next: self.now_ns().saturating_add(every),
+            idle: 0,
         });
     }
 
@@ -215,6 +219,11 @@ impl VirtualClock {
         let mut parts = self.parts();
         parts.devices.retain(|device| device.strong_count() > 0);
         parts.devices.push(device);
+    }
+
+    /// Somebody came to a device and was refused: time-outs count on, though nothing happens on it.
+    pub(crate) fn was_asked(&self) {
+        self.shared.asked.store(true, Ordering::Relaxed);
     }
 
     /// What happens next, and when, if that is not after `limit`. A ticker's tick is counted here.
@@ -233,20 +242,23 @@ impl VirtualClock {
         }
         let now = self.now_ns();
         let busy = first.is_some();
-        let tick = (parts.tickers.iter().enumerate()).min_by_key(|(_, tick)| tick.next);
-        let tick = tick.map(|(at, tick)| (at, tick.next));
-        if let Some((at, next)) = tick
-            && first.as_ref().is_none_or(|(earliest, _)| next < *earliest)
-            && next <= limit
-            && (busy || parts.idle_ticks < IDLE_TICKS_MAX)
+        if self.shared.asked.swap(false, Ordering::Relaxed) || busy {
+            parts.tickers.iter_mut().for_each(|tick| tick.idle = 0);
+        }
+        let ticking = parts.tickers.iter_mut();
+        let ticking = ticking.filter(|tick| tick.idle < IDLE_TICKS_MAX);
+        if let Some(tick) = ticking.min_by_key(|tick| tick.next)
+            && first
+                .as_ref()
+                .is_none_or(|(earliest, _)| tick.next < *earliest)
+            && tick.next <= limit
         {
-            parts.idle_ticks = if busy { 0 } else { parts.idle_ticks + 1 };
-            let tick = &mut parts.tickers[at];
+            let next = tick.next;
+            tick.idle += u32::from(!busy);
             tick.next = next.max(now).saturating_add(tick.every);
             return Some((next.max(now), Next::Ticker(tick.ticker.clone())));
         }
         let (at, device) = first.filter(|(at, _)| *at <= limit)?;
-        parts.idle_ticks = 0;
         Some((at.max(now), Next::Device(device)))
     }
 

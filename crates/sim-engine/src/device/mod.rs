@@ -320,6 +320,9 @@ impl SimDevice {
     fn refuse(&self, reason: Reason, submission: Submission) -> Result<(), Refused> {
         let shared = &self.shared;
         shared.count().refused();
+        if let Some(clock) = shared.clock.as_virtual() {
+            clock.was_asked();
+        }
         if shared.is_observed() {
             shared.observe(&DeviceEvent::Refused {
                 at_ns: shared.now(),
