@@ -225,3 +225,58 @@ fn who_tries_again_later_never_gets_in() {
     assert_eq!(host.done[0], (2, 60_000), "third in line");
     assert_eq!(rig.close().completed, 201);
 }
+
+/// `devices.md` C, "op never completes". A lost operation keeps its place in the ring, and those that
+/// come after it wait for that place for ever: no stack has a time-out for who is not in yet.
+#[test]
+fn a_lost_operation_keeps_its_place_and_all_that_come_wait_for_it() {
+    const DEVICE: &str = "ring_depth_max = 1\n[[faults.script]]\n at_op = 0\n fault = 'lost'";
+    let old = |device: &str| -> Result<u64, Crash> {
+        let rig = Rig::new(device);
+        let _lost = rig.submit(0);
+        for tries in 0..10_000 {
+            match rig.submit(1) {
+                Ok(_answer) => return Ok(tries),
+                Err(refused) => refused.submission.completion.withdraw(),
+            }
+            rig.clock.spend(20_000);
+        }
+        Err(Crash::Hang)
+    };
+    assert_eq!(old("ring_depth_max = 1"), Ok(1));
+    assert_eq!(old(DEVICE), Err(Crash::Hang));
+
+    for way in WAYS {
+        // Given up when its time is over; then its place is another's.
+        let rig = Rig::new(DEVICE);
+        let mut host: Host<Ran> = Host::new(way);
+        for id in 0..8 {
+            let client = rig.client.clone();
+            host.start(move || client.run(request(id)));
+        }
+        host.run(&rig).expect("its time is over one day");
+        let right = host.done.iter().filter(|(_, ran)| ran.is_ok()).count();
+        let timed_out = rig.client.stats().timed_out as usize;
+        assert_eq!(right + timed_out, 8, "{way:?}");
+        let counters = rig.close();
+        assert_eq!(counters.submitted, counters.completed + 1);
+        assert_eq!(counters.orphaned, 1, "{way:?}");
+
+        // Never given up: those in line are, one after the other, and get their requests back.
+        let rig = Rig::new(DEVICE);
+        let _held = rig.submit(0);
+        let mut host: Host<Vec<Ran>> = Host::new(way);
+        let client = rig.client.clone();
+        host.start(move || (1..10).map(|id| client.run(request(id))).collect());
+        host.run(&rig).expect("each one's time is over one day");
+        let (_, ran) = host.done.pop().expect("it has ended");
+        for (id, ran) in (1..).zip(ran) {
+            let error = ran.expect_err("there is no room");
+            assert!(error.to_string().contains("no answer"), "{error}");
+            let back = error.into_request().map(|request| request.id);
+            assert_eq!(back, Some(id), "{way:?}");
+        }
+        assert_eq!(rig.client.stats().timed_out, 9);
+        assert_eq!(rig.close().submitted, 1);
+    }
+}
