@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_core::{WakeBy, pool_stats, start_job};
-use offload::{Counters, Engine, OffloadClient, OpKind, Reason, Refused, Submission};
+use offload::{Counters, Delivery, Engine, OffloadClient, OpKind, Reason, Refused, Submission};
 use sim_engine::compute::compute;
 use waitctx::{ReadyQueue, WaitCtx, WakeBatch};
 
@@ -241,6 +241,25 @@ fn a_second_completion_frees_the_record_of_the_next_operation() {
         let counters = rig.close();
         assert_eq!((counters.completed, counters.duplicates), (4, 1), "{way:?}");
     }
+
+    // And when it comes as late as that, the next operation is under way in the same place.
+    let engine = Arc::new(ByHand::default());
+    let client = OffloadClient::new(engine.clone());
+    let ctx = WaitCtx::new();
+    ctx.set_silent(true).expect("no wake yet");
+    let started = start_job(&ctx, move || {
+        (0..2).for_each(|id| assert_right(id, client.run(request(id))));
+    });
+    let job = started.expect("a job to spare").paused().expect("it waits");
+    let first = engine.take();
+    let second_time = first.completion.twin();
+    first.completion.complete(compute(first.request));
+    let job = job.resume().paused().expect("it waits for the next one");
+    let again = second_time.complete(compute(request(0)));
+    assert_eq!(again, Delivery::Duplicate);
+    let second = engine.take();
+    second.completion.complete(compute(second.request));
+    job.resume().finished().expect("both were right");
 }
 
 /// B1.7. The engine counts an operation in flight after it has submitted it, and its completion counts
