@@ -208,7 +208,7 @@ fn a_wake_before_the_pause_is_missed_and_the_job_never_resumed() {
     }
 }
 
-/// `devices.md` C: no stack handles a second completion of the same operation but by an assertion.
+/// From the sources: no stack handles a second completion of the same operation but by an assertion.
 /// Without it the record is used again, or freed, a second time.
 #[test]
 fn a_second_completion_frees_the_record_of_the_next_operation() {
@@ -262,7 +262,7 @@ fn a_second_completion_frees_the_record_of_the_next_operation() {
     job.resume().finished().expect("both were right");
 }
 
-/// B1.7. The engine counts an operation in flight after it has submitted it, and its completion counts
+/// From QAT_Engine's source. The engine counts an operation in flight after it has submitted it, and its completion counts
 /// it out before that: whoever decides by the count when to poll decides by a count below zero.
 #[test]
 fn the_count_of_what_is_in_flight_goes_below_zero() {

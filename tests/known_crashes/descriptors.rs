@@ -11,7 +11,7 @@ fn fds_here() -> Vec<i32> {
     current_job().expect("in a job").wait_ctx().all_fds()
 }
 
-/// `devices.md` B1.2; folly PR #1387; asynch_mode_nginx #80. An operation fails, and the error path
+/// folly PR #1387. An operation fails, and the error path
 /// closes the eventfd, which the application has watched since an operation before.
 #[test]
 fn an_error_closes_the_eventfd_that_the_application_watches() {
@@ -54,7 +54,7 @@ fn an_error_closes_the_eventfd_that_the_application_watches() {
     assert_eq!((counters.completed, counters.failed), (2, 1));
 }
 
-/// folly #1292, libevent #403, `hosts.md`: "exactly one persistent fd per wait context". Hosts register
+/// folly #1292, libevent #403, and seen under HAProxy. Hosts register
 /// the fd that they find at the first pause. An engine that takes a new one for each operation wakes
 /// nobody at the second; HAProxy crashes.
 #[test]

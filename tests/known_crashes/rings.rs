@@ -92,7 +92,7 @@ fn a_completion_is_forgotten_when_its_queue_is_full() {
     }
 }
 
-/// `devices.md` C: with several engines, completions come in another order than submissions. Who hands
+/// Any card with several engines: completions come in another order than submissions. Who hands
 /// the next completion to whoever waits longest mixes them up.
 #[test]
 fn completions_come_in_another_order_and_are_handed_out_in_the_first() {
@@ -132,7 +132,7 @@ fn completions_come_in_another_order_and_are_handed_out_in_the_first() {
     }
 }
 
-/// `devices.md` A3, from QAT_Engine's source. Outside a job a full ring is tried again five times,
+/// From QAT_Engine's source. Outside a job a full ring is tried again five times,
 /// after a sleep of the poll interval, which is kept in nanoseconds and given to `usleep`: 10 µs become
 /// 10 ms, and after 50 ms there is an error, though the device works.
 #[test]
@@ -180,7 +180,7 @@ fn busy_for(first_takes_ns: u64) -> String {
     )
 }
 
-/// `devices.md` B1.11, B4.7: nobody promises an order to those who try again. Who is there when the
+/// From QAT_Engine's source: nobody promises an order to those who try again. Who is there when the
 /// place is free gets it, and one that was unlucky stays unlucky.
 #[test]
 fn who_tries_again_later_never_gets_in() {
@@ -226,7 +226,7 @@ fn who_tries_again_later_never_gets_in() {
     assert_eq!(rig.close().completed, 201);
 }
 
-/// `devices.md` C, "op never completes". A lost operation keeps its place in the ring, and those that
+/// From QAT_Engine's source, which has no time-out on this path. A lost operation keeps its place in the ring, and those that
 /// come after it wait for that place for ever: no stack has a time-out for who is not in yet.
 #[test]
 fn a_lost_operation_keeps_its_place_and_all_that_come_wait_for_it() {

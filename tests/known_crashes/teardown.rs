@@ -85,7 +85,7 @@ fn the_poller_wakes_a_context_that_was_freed_under_a_paused_job() {
     assert_eq!(async_core::pool_stats().expect("jobs ran").in_use, 0);
 }
 
-/// QAT_Engine #292; `devices.md` C, "thread exits with paused jobs". Jobs belong to their thread, whose
+/// OpenSSL's jobs and QAT_Engine. Jobs belong to their thread, whose
 /// pool frees their stacks when it ends. Completions for them still come.
 #[test]
 fn a_thread_ends_with_paused_jobs_and_their_completions_come_later() {
@@ -119,7 +119,7 @@ fn a_thread_ends_with_paused_jobs_and_their_completions_come_later() {
     }
 }
 
-/// asynch_mode_nginx #11; `hosts.md`, "a worker must not hold a raw fd number". The context of a
+/// asynch_mode_nginx #11, and seen with a prototype of ours under a real server. The context of a
 /// connection that timed out closes its eventfd; the number goes to another client's socket; the late
 /// completion writes its eight bytes there, and that client sees WRONG_VERSION_NUMBER.
 #[test]
@@ -266,7 +266,7 @@ fn a_cancelled_connection_waits_for_its_job_by_a_timer_for_ever() {
     }
 }
 
-/// QAT_Engine #334, #287; `devices.md` C. The device dies with operations queued and running. The
+/// QAT_Engine #334. The device dies with operations queued and running. The
 /// asynchronous path has no time-out, and what was in flight is waited for for ever.
 #[test]
 fn the_device_dies_and_what_was_queued_on_it_is_waited_for() {
@@ -329,7 +329,7 @@ fn the_device_dies_and_what_was_queued_on_it_is_waited_for() {
     }
 }
 
-/// `devices.md` B4.4; `hosts.md`, "the device must not write into the caller's buffers". The caller's
+/// Seen by valgrind with a prototype of ours under a real server. The caller's
 /// signature buffer goes with its connection, or with the stack frame of a call that could not pause;
 /// the device writes into it when it is done.
 #[test]
@@ -378,7 +378,7 @@ fn the_device_writes_into_a_buffer_that_went_with_its_caller() {
     }
 }
 
-/// haproxy #3453, #856; `hosts.md`, "an abandoned operation must still signal". HAProxy frees a
+/// haproxy #3453, #856. HAProxy frees a
 /// connection whose job is paused when its fd is readable. An engine that drops an abandoned operation
 /// silently leaks the connection.
 #[test]

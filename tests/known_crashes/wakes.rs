@@ -78,7 +78,7 @@ fn a_job_resumed_for_nothing_blocks_the_thread_in_a_read_of_its_eventfd() {
     );
 }
 
-/// `devices.md` B4.5. A job has two operations under way; both wakes go to its one eventfd, which
+/// From QAT_Engine's source. A job has two operations under way; both wakes go to its one eventfd, which
 /// merges them; the job waits for a second one.
 #[test]
 fn two_operations_of_a_job_share_an_eventfd_and_their_two_wakes_are_one() {
@@ -138,7 +138,7 @@ fn two_operations_of_a_job_share_an_eventfd_and_their_two_wakes_are_one() {
     }
 }
 
-/// `devices.md` C, "lost notification"; nginx looks each millisecond for that. A write to the eventfd
+/// From QAT_Engine's source; nginx looks each millisecond for that. A write to the eventfd
 /// fails, with a warning in a log, and the job waits for it for ever.
 #[test]
 fn the_wake_is_lost_and_the_answer_is_there_and_nobody_looks() {
