@@ -10,8 +10,8 @@ use offload::OpKind;
 use crate::encrypt::parse_cipher;
 use crate::error::{Error, InputError};
 use crate::units::{
-    parse_count, parse_duration, parse_jobs, parse_op, parse_plant, parse_seeds, parse_size,
-    parse_threads, parse_timeout,
+    parse_count, parse_duration, parse_jobs, parse_op, parse_plant, parse_rate, parse_seeds,
+    parse_size, parse_threads, parse_timeout,
 };
 
 /// Pausable crypto jobs on a simulated accelerator.
@@ -32,6 +32,10 @@ pub(crate) enum Command {
     /// exit status is 1 if one is wrong, or if an operation, a job or a file descriptor is
     /// unaccounted for at the end.
     Bench(BenchArgs),
+    /// Run a bench row for each combination of jobs, sizes and ways, in one report.
+    ///
+    /// Takes lists where 'bench' takes one value, and otherwise the same options.
+    Sweep(SweepArgs),
     /// Search for schedules that break something: random applications on a faulty device.
     ///
     /// Each seed is a run in virtual time: jobs are started, cancelled, dropped and resumed unasked,
@@ -93,38 +97,90 @@ pub(crate) struct EngineArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
+    /// Jobs in flight, over all threads; several numbers give a row for each.
+    #[arg(long, value_parser = parse_jobs, default_value = "1000", value_name = "N,...", value_delimiter = ',')]
+    pub(crate) jobs: Vec<usize>,
+    /// Bytes per operation; of a signature those of the message. What decrypts or derives takes what
+    /// is made for its key: a ciphertext, or a peer's public key, whose size is given.
+    /// [default: 1KiB]
+    #[arg(long, value_parser = parse_size)]
+    pub(crate) size: Option<usize>,
+    /// How the jobs' thread is told that an operation is done.
+    #[arg(long, value_enum, default_value_t = NotifyArg::All)]
+    pub(crate) notify: NotifyArg,
+    /// Who completes operations; unless given, whom the device file names.
+    #[arg(long, value_enum, value_name = "WHO")]
+    pub(crate) completion: Option<CompletionName>,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SweepArgs {
+    /// Jobs in flight, over all threads.
+    #[arg(long, value_parser = parse_jobs, default_value = "1,8,64", value_name = "N,...", value_delimiter = ',')]
+    pub(crate) jobs: Vec<usize>,
+    /// Bytes per operation.
+    #[arg(long, value_parser = parse_size, default_value = "64,1KiB,16KiB", value_name = "SIZE,...", value_delimiter = ',')]
+    pub(crate) sizes: Vec<usize>,
+    /// How the jobs' thread is told that an operation is done.
+    #[arg(
+        long,
+        value_enum,
+        default_value = "callback",
+        value_name = "HOW,...",
+        value_delimiter = ','
+    )]
+    pub(crate) notify: Vec<NotifyArg>,
+    /// Who completes operations; unless given, whom the device file names.
+    #[arg(long, value_enum, value_name = "WHO,...", value_delimiter = ',')]
+    pub(crate) completion: Vec<CompletionName>,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+/// What `bench` and `sweep` have in common.
+#[derive(Args, Debug)]
+pub(crate) struct LoadArgs {
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
-    /// Jobs in flight, over all threads.
-    #[arg(long, value_parser = parse_jobs, default_value = "1000", value_name = "N")]
-    pub(crate) jobs: usize,
-    /// How long each row runs.
+    /// End with status 1 if the device fails an operation. Software never steps in unless
+    /// --fallback is given; this makes sure that nobody overlooks a failure.
+    #[arg(long, conflicts_with = "fallback")]
+    pub(crate) no_fallback: bool,
+    /// How long each row runs, by --clock.
     #[arg(long, value_parser = parse_duration, default_value = "2s", value_name = "TIME", conflicts_with = "total")]
     pub(crate) duration: Duration,
     /// Run each row until this many operations are done, instead of for a time.
     #[arg(long, value_parser = parse_count, value_name = "N")]
     pub(crate) total: Option<usize>,
-    /// How the jobs' thread is told that an operation is done.
-    #[arg(long, value_enum, default_value_t = NotifyArg::All)]
-    pub(crate) notify: NotifyArg,
+    /// Begin this many operations a second, whether earlier ones are done or not, instead of
+    /// keeping --jobs in flight: an open loop. --jobs is then the most in flight; what is due and
+    /// finds no place waits, and its latency, from when it was due, says so.
+    #[arg(long, value_parser = parse_rate, value_name = "OPS/S")]
+    pub(crate) rate: Option<f64>,
+    /// Let the gaps between operations be random, as those of a Poisson process with this rate;
+    /// the seed decides them.
+    #[arg(long, requires = "rate")]
+    pub(crate) poisson: bool,
     /// The operation: nop, sha256, sha512, hmac-sha256; of AES with 128 or 256 bits aes-128-ctr,
     /// aes-128-gcm (seal), aes-128-cbc (encrypt); of RSA with 2048, 3072 or 4096 bits rsa2048-sign
     /// (PKCS#1 v1.5), rsa2048-decrypt (OAEP); ecdsa-p256-sign, ecdsa-p384-sign; x25519-derive,
     /// p256-derive.
     #[arg(long, value_parser = parse_op, default_value = "sha256", value_name = "OP")]
     pub(crate) op: OpKind,
-    /// Bytes per operation; of a signature those of the message. What decrypts or derives takes what
-    /// is made for its key: a ciphertext, or a peer's public key, whose size is given.
-    /// [default: 1KiB]
-    #[arg(long, value_parser = parse_size)]
-    pub(crate) size: Option<usize>,
     /// Take the payload from this file, --size bytes at a time and round again; of a large file
     /// 4096 pieces at most, spread over it, and 64 MiB. Without it the payload is pseudo-random.
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
-    /// Whose time the device keeps.
+    /// Whose time the device keeps. With 'virtual' one thread runs a model of the device and of its
+    /// host, without waiting; times in the report are the model's, and the same for the same seed.
     #[arg(long, value_enum, default_value_t = ClockName::Real)]
     pub(crate) clock: ClockName,
+    /// Whether the device's results are computed, or only its times modelled, and nothing is
+    /// verified. Unless given, the device file says it.
+    #[arg(long, value_enum)]
+    pub(crate) results: Option<ResultsName>,
     /// Threads that run jobs, each with its share of them.
     #[arg(long, value_parser = parse_threads, default_value = "1", value_name = "N")]
     pub(crate) threads: usize,
@@ -132,6 +188,14 @@ pub(crate) struct BenchArgs {
     /// LIBCRYPTO_PEER may name another than the system's.
     #[arg(long, value_enum, default_value_t = RuntimeName::Ours)]
     pub(crate) runtime: RuntimeName,
+    /// Measure the stages of each operation where that costs throughput too: on a device that
+    /// models no time. Elsewhere they always are.
+    #[arg(long)]
+    pub(crate) stages: bool,
+    /// Write each operation to this file, on a track for each job and one for each modelled
+    /// engine, for the trace viewers of Perfetto and Chrome. About 200 bytes an operation.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
     /// How the results are printed. If the run fails midway, the rows so far are, and JSON then has
     /// a field "error".
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -288,6 +352,27 @@ pub(crate) enum NotifyArg {
 pub(crate) enum ClockName {
     /// The wall's.
     Real,
+    /// A model's, which waits for nothing.
+    Virtual,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompletionName {
+    /// The device's own threads.
+    Threads,
+    /// The jobs' thread polls the device each millisecond.
+    Poll,
+    /// The jobs' thread polls the device when much is in flight (48 asymmetric operations, 24
+    /// others), when all jobs wait for it, and each millisecond.
+    Heuristic,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ResultsName {
+    /// Computed in software, and verified.
+    Computed,
+    /// Not computed.
+    Modelled,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -322,7 +407,7 @@ pub(crate) enum DigestName {
 #[derive(Debug)]
 pub(crate) enum Asked {
     /// To run a command.
-    Command(Command),
+    Command(Box<Command>),
     /// To see a text: the help, the version.
     Text(String),
 }
@@ -335,7 +420,7 @@ pub(crate) fn command() -> clap::Command {
 /// Parses this process's arguments.
 pub(crate) fn parse() -> Result<Asked, Error> {
     match Cli::try_parse() {
-        Ok(cli) => Ok(Asked::Command(cli.command)),
+        Ok(cli) => Ok(Asked::Command(Box::new(cli.command))),
         Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             let text = e.render();
             let text = if std::io::IsTerminal::is_terminal(&std::io::stdout()) {

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_core::{JobSet, JobSetError, WakeBy};
-use offload::{Counters, Drive, Engine, OffloadClient, OpKind};
-use sim_engine::{Completions, DeviceConfig, SimDevice, SoftwareEngine, presets};
+use offload::{Counters, Drive, Engine, OffloadClient, OpKind, Ticker};
+use sim_engine::{
+    Completions, DeviceConfig, Observer, SimClock, SimDevice, SoftwareEngine, presets,
+};
 
-use crate::cli::{EngineArgs, EngineName, NotifyName, RuntimeName};
-use crate::error::InputError;
+use crate::cli::{ClockName, CompletionName, EngineArgs, EngineName, NotifyName, RuntimeName};
+use crate::error::{InputError, as_typed};
 use crate::out::say;
 use crate::system;
 
@@ -97,18 +99,39 @@ impl EngineOptions {
 
     /// Opens the engine, with fresh counts.
     pub(crate) fn open(&self) -> Result<OpenEngine, InputError> {
+        self.open_with(Setup::default())
+    }
+
+    /// The same, with more said of the device. On a virtual clock time-outs pass in its time.
+    pub(crate) fn open_with(&self, setup: Setup<'_>) -> Result<OpenEngine, InputError> {
         let (engine, device): (Arc<dyn Engine>, _) = match &self.kind {
             EngineKind::Sim(config) => {
-                let device =
-                    SimDevice::open(config, self.seed).map_err(|e| InputError::Device {
-                        name: config.name.clone(),
-                        message: e.to_string(),
-                    })?;
+                let mut config = config.clone();
+                if let Some(completions) = setup.completions {
+                    config.completions = completions;
+                }
+                let mut builder = SimDevice::builder(&config).seed(self.seed);
+                if let Some(clock) = setup.clock {
+                    builder = builder.clock(clock);
+                }
+                if let Some(observer) = setup.observer {
+                    builder = builder.observer(observer);
+                }
+                let device = builder.open().map_err(|e| InputError::Device {
+                    name: config.name.clone(),
+                    message: as_typed(&e.to_string()),
+                })?;
                 (Arc::clone(&device) as _, Some(device))
             }
             EngineKind::Software => (Arc::new(SoftwareEngine::new()), None),
         };
         let mut client = OffloadClient::new(Arc::clone(&engine)).with_timeout(Some(self.timeout));
+        if let Some(clock) = setup.clock.and_then(SimClock::as_virtual) {
+            let ticker = Ticker::new();
+            let tick = self.timeout / Ticker::TICKS;
+            clock.tick(&ticker, u64::try_from(tick.as_nanos()).unwrap_or(u64::MAX));
+            client = client.with_ticker(&ticker);
+        }
         let fallback = self
             .fallback
             .then(|| Arc::new(SoftwareEngine::new()) as Arc<dyn Engine>);
@@ -124,13 +147,23 @@ impl EngineOptions {
     }
 }
 
+/// What a device is opened with, beside its file and the seed.
+#[derive(Default)]
+pub(crate) struct Setup<'a> {
+    /// Unless given, the wall's.
+    pub(crate) clock: Option<&'a SimClock>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    /// Instead of the device file's.
+    pub(crate) completions: Option<Completions>,
+}
+
 /// An engine that runs, and the client of it.
 pub(crate) struct OpenEngine {
     pub(crate) client: OffloadClient,
     /// What the client turns to when the engine refuses or fails, for who is a client of another kind.
     pub(crate) fallback: Option<Arc<dyn Engine>>,
     engine: Arc<dyn Engine>,
-    device: Option<Arc<SimDevice>>,
+    pub(crate) device: Option<Arc<SimDevice>>,
 }
 
 impl OpenEngine {
@@ -224,6 +257,35 @@ impl NotifyName {
             NotifyName::SharedFd => WakeBy::SharedFd,
             NotifyName::Callback => WakeBy::Callback,
             NotifyName::Poll => WakeBy::Polling,
+        }
+    }
+}
+
+impl ClockName {
+    /// As it is typed.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            ClockName::Real => "real",
+            ClockName::Virtual => "virtual",
+        }
+    }
+}
+
+impl CompletionName {
+    /// As it is typed.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            CompletionName::Threads => "threads",
+            CompletionName::Poll => "poll",
+            CompletionName::Heuristic => "heuristic",
+        }
+    }
+
+    /// What that is for the device.
+    pub(crate) const fn completions(self) -> Completions {
+        match self {
+            CompletionName::Threads => Completions::Threads,
+            CompletionName::Poll | CompletionName::Heuristic => Completions::Poll,
         }
     }
 }

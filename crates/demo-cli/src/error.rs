@@ -11,6 +11,7 @@ pub(crate) fn as_typed(sentence: &str) -> String {
     sentence
         .replace("max_jobs or stack_bytes", "--jobs")
         .replace("use fewer jobs", "lower --jobs")
+        .replace("lower `workers`", "lower `workers` in its device file")
         .replace(
             "or run without a time-out",
             "or raise the limit on them (ulimit -u)",
@@ -132,6 +133,34 @@ pub(crate) enum InputError {
     SeedsTwice { seed: u64 },
     #[error("{} is not a result of 'demo-cli simulate --format json': {message}", path.display())]
     NotAResult { path: PathBuf, message: String },
+    #[error(
+        "--clock virtual is for --engine sim; software takes the time that this machine takes, use --clock real"
+    )]
+    VirtualWithoutSim,
+    #[error(
+        "--clock virtual runs everything on one thread, so that each run is the same; leave --threads {threads} out, or use --clock real"
+    )]
+    VirtualThreads { threads: usize },
+    #[error(
+        "--clock virtual runs this repository's jobs only; use --runtime ours, or --clock real"
+    )]
+    VirtualRuntime,
+    #[error(
+        "on the device {device} {op} of {size} bytes takes no time, so a virtual clock would stand still; use a device with service times or `host.op_ns`, such as qat-c62x-1, or --rate"
+    )]
+    NoTime {
+        device: String,
+        op: OpKind,
+        size: usize,
+    },
+    #[error("{option} is for --engine sim; the software engine has no device")]
+    OptionWithoutSim { option: &'static str },
+    #[error("cannot write {}: {source}; give --trace the name of a file that can be written", path.display())]
+    BadTrace { path: PathBuf, source: io::Error },
+    #[error(
+        "--jobs, --sizes, --notify and --completion make {rows} rows, more than {most}; give fewer values"
+    )]
+    TooManyRows { rows: usize, most: usize },
     #[error("there is no command {name} to describe; the commands are {commands}")]
     NoSuchCommand { name: String, commands: String },
 }
@@ -169,6 +198,12 @@ pub(crate) enum RunError {
         "{stuck} jobs are paused and nothing has woken them for {seconds} s, longer than any time-out: a wake was lost; run again with the same seed and report it"
     )]
     Stuck { stuck: usize, seconds: u64 },
+    #[error(
+        "{starts} operations were begun and the virtual clock stands still: nothing that they come to takes time on this device; give `host.op_ns` in its device file, or use --rate"
+    )]
+    StandsStill { starts: u64 },
+    #[error("cannot write the trace {}: {source}; free space, or write it elsewhere", path.display())]
+    Trace { path: PathBuf, source: io::Error },
     #[error("a bench thread panicked; this is a bug, report it with the message above")]
     Panicked,
     #[error("the operation on {what} failed: {reason}")]
@@ -180,4 +215,19 @@ pub(crate) enum RunError {
     TooLargeToHash,
     #[error("the example's job was not run as the manual page says: {0}")]
     Example(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_typed_is_said_to_be_in_the_device_file() {
+        let error = sim_engine::OpenError::Worker(io::Error::other("no room"));
+        let said = as_typed(&error.to_string());
+        assert!(
+            said.ends_with("lower `workers` in its device file"),
+            "{said}"
+        );
+    }
 }

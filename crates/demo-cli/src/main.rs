@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 fn run(asked: Asked) -> Result<ExitCode, Error> {
     let mut out = Out::stdout();
     let command = match asked {
-        Asked::Command(command) => command,
+        Asked::Command(command) => *command,
         Asked::Text(text) => {
             out.write(text.as_bytes())?;
             out.finish()?;
@@ -52,7 +52,8 @@ fn run(asked: Asked) -> Result<ExitCode, Error> {
         }
     };
     let code = match command {
-        Command::Bench(args) => bench::run(args, &mut out)?,
+        Command::Bench(args) => bench::bench(args, &mut out)?,
+        Command::Sweep(args) => bench::sweep(args, &mut out)?,
         Command::Simulate(args) => simulate::run(&args, &mut out)?,
         Command::Digest(args) => digest::run(args, &mut out)?,
         Command::Encrypt(args) => encrypt::run(args)?,

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::error::RunError;
 
 /// Standard output, buffered. Once the reader has gone (`| head`) everything written is dropped
@@ -43,6 +45,19 @@ impl Out {
 
     /// Whether the reader has gone, so that more work is in vain.
     pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The same for who has not written for a while: asks the system. What was written into a pipe
+    /// without a reader, or is yet to be, nobody will see.
+    pub(crate) fn has_lost_reader(&mut self) -> bool {
+        let stdout = io::stdout();
+        let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+        // No wait; if the system cannot say, the next write will.
+        let now = Timespec::default();
+        if poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(PollFlags::ERR) {
+            self.closed = true;
+        }
         self.closed
     }
 

@@ -128,6 +128,31 @@ impl CpuTime {
     }
 }
 
+/// Processor time of the calling thread so far.
+pub(crate) fn thread_cpu() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+/// How often the threads that this process has now were taken off their processors, or gave them up;
+/// where that can be told.
+pub(crate) fn context_switches() -> Option<u64> {
+    let threads = std::fs::read_dir("/proc/self/task").ok()?;
+    let mut total = 0;
+    for thread in threads {
+        // One that has ended meanwhile is not there any more.
+        let Ok(text) = std::fs::read_to_string(thread.ok()?.path().join("status")) else {
+            continue;
+        };
+        let counts = text.lines().filter_map(|line| {
+            let (name, count) = line.split_once(':')?;
+            name.ends_with("voluntary_ctxt_switches")
+                .then(|| count.trim().parse::<u64>().ok())?
+        });
+        total += counts.sum::<u64>();
+    }
+    Some(total)
+}
+
 fn system_time() -> Option<Duration> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     // The name, in parentheses, may hold anything; field 3 comes after the last of them.

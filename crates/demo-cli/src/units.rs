@@ -96,6 +96,14 @@ pub(crate) fn parse_threads(text: &str) -> Result<usize, String> {
     parse_within(text, THREADS_MAX)
 }
 
+/// Parses a rate: operations a second, from one in a thousand seconds to a billion.
+pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (1e-3..=1e9).contains(&rate) => Ok(rate),
+        _ => Err("give operations a second, from 0.001 to 1000000000".to_owned()),
+    }
+}
+
 fn parse_within(text: &str, most: usize) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if (1..=most).contains(&count) => Ok(count),

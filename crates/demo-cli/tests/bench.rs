@@ -67,24 +67,33 @@ fn json_has_the_stable_fields() {
                 "cancelled",
                 "clock",
                 "completed",
+                "completion",
+                "context_switches_per_op",
                 "cpu_sys_s",
+                "cpu_us_per_op",
                 "cpu_user_s",
                 "device",
                 "engine",
                 "engine_utilisation",
                 "failed",
+                "host_cpu_us_per_op",
                 "in_flight",
                 "jobs",
                 "latency_us",
+                "loop",
+                "not_begun",
                 "notify",
+                "offload_ratio",
                 "op",
                 "ops_per_s",
                 "orphaned",
                 "pauses",
+                "rate_per_s",
                 "results",
                 "retries",
                 "runtime",
                 "size_bytes",
+                "software_cpu_us_per_op",
                 "spurious_resumes",
                 "stages_us",
                 "threads",
@@ -102,6 +111,13 @@ fn json_has_the_stable_fields() {
         assert_eq!(row["completed"], 2000);
         assert_eq!(row["failed"], 0);
         assert_eq!(row["verified"], true);
+        // Too few for one in a thousand.
+        assert_eq!(row["latency_us"]["p999"], Value::Null);
+        assert_eq!(
+            (&row["loop"], &row["completion"]),
+            (&"closed".into(), &"threads".into())
+        );
+        assert_eq!(row["stages_us"], Value::Null);
         let latency = |q: &str| row["latency_us"][q].as_f64().expect("a number");
         assert!(0.0 < latency("p50") && latency("p50") <= latency("p99"));
         assert!(latency("p99") <= latency("max"));
@@ -158,6 +174,10 @@ fn software_never_pauses() {
         assert_eq!(row["pauses"], 0);
         assert_eq!(row["completed"], 2000);
         assert_eq!(row["device"], Value::Null);
+        assert_eq!(row["completion"], "inline");
+        // The one that runs is in flight.
+        let in_flight = |figure: &str| row["in_flight"][figure].as_f64().expect("a number");
+        assert!(in_flight("max") >= in_flight("mean") && in_flight("mean") > 0.0);
     }
 }
 

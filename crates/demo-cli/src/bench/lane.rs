@@ -7,16 +7,22 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use offload::Counters;
+use sim_engine::{Completions, SimClock};
 
-use super::options::{BenchOptions, Runtime};
+use super::arrivals::Rate;
+use super::options::{BenchOptions, Case, Runtime};
+use super::pace::{Pace, Polling};
 use super::payload::Payload;
 use super::progress::{Progress, TICK};
+use super::stages::{StageTally, Stages, Watch};
 use super::tally::Tally;
+use super::trace::RowTrace;
+use super::verdict;
 use super::worker::{self, End, Work};
-use crate::cli::NotifyName;
-use crate::engine::OpenEngine;
+use crate::cli::CompletionName;
+use crate::engine::{OpenEngine, Setup};
 use crate::error::{Error, RunError};
-use crate::system::{CpuSpent, CpuTime};
+use crate::system::{self, CpuSpent, CpuTime};
 
 /// How long a round lasts, over all threads.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +38,12 @@ pub(crate) struct Lane {
     threads: Vec<Thread>,
     reports: Receiver<Result<u64, RunError>>,
     done: Arc<AtomicU64>,
+    /// Of a row with a pace.
+    clock: Option<SimClock>,
+    stages: Option<Arc<Stages>>,
     wall: Duration,
     cpu: CpuSpent,
+    switches: Option<u64>,
 }
 
 struct Thread {
@@ -47,29 +57,54 @@ pub(crate) struct Account {
     pub(crate) counters: Counters,
     /// Of the modelled engines' time, where they are bounded.
     pub(crate) utilisation: Option<f64>,
+    pub(crate) stages: Option<StageTally>,
     pub(crate) wall: Duration,
     pub(crate) cpu: CpuSpent,
+    /// Context switches, where they can be told.
+    pub(crate) switches: Option<u64>,
 }
 
 impl Lane {
     /// Opens the engine, starts the threads and waits until they are ready.
     pub(crate) fn open(
         options: &BenchOptions,
+        case: Case,
         runtime: Runtime,
-        notify: NotifyName,
         payload: &Arc<Payload>,
+        trace: Option<Arc<RowTrace>>,
     ) -> Result<Lane, Error> {
         let (report, reports) = channel();
+        let clock = match (options.is_virtual(), is_paced(options, case)) {
+            (true, _) => Some(SimClock::virtual_time()),
+            (false, true) => Some(SimClock::real()),
+            (false, false) => None,
+        };
+        let stages = clock.is_some().then(|| {
+            let jobs = case.jobs.div_ceil(options.threads);
+            Arc::new(Stages::new(options.threads, jobs))
+        });
+        let watch = stages.as_ref().map(|stages| Watch {
+            stages: Arc::clone(stages),
+            trace: trace.clone(),
+        });
+        let engine = options.engine.open_with(Setup {
+            clock: clock.as_ref(),
+            observer: watch.map(|watch| Arc::new(watch) as _),
+            completions: case.completion.map(CompletionName::completions),
+        })?;
         let mut lane = Lane {
             runtime,
-            engine: options.engine.open()?,
+            engine,
             threads: Vec::with_capacity(options.threads),
             reports,
             done: Arc::new(AtomicU64::new(0)),
+            clock,
+            stages,
             wall: Duration::ZERO,
             cpu: CpuSpent::default(),
+            switches: Some(0),
         };
-        match lane.start_threads(options, notify, payload, report) {
+        match lane.start_threads(options, case, payload, trace, report) {
             Ok(()) => Ok(lane),
             Err(error) => {
                 // The first thing that went wrong is what is said.
@@ -82,20 +117,39 @@ impl Lane {
     fn start_threads(
         &mut self,
         options: &BenchOptions,
-        notify: NotifyName,
+        case: Case,
         payload: &Arc<Payload>,
+        trace: Option<Arc<RowTrace>>,
         report: Sender<Result<u64, RunError>>,
     ) -> Result<(), RunError> {
+        let jobs_of = |thread| share(case.jobs as u64, options.threads, thread) as usize;
         for thread in 0..options.threads {
             let work = Work {
                 thread: thread as u64,
-                jobs: share(options.jobs as u64, options.threads, thread) as usize,
+                jobs: jobs_of(thread),
                 runtime: self.runtime,
-                notify,
+                notify: case.notify,
                 client: self.engine.client.clone(),
                 fallback: self.engine.fallback.clone(),
                 payload: Arc::clone(payload),
                 timeout: options.engine.timeout,
+                verifies: options.computes(),
+                pace: self.clock.as_ref().map(|clock| Pace {
+                    clock: clock.clone(),
+                    device: self.engine.device.clone(),
+                    op_ns: options.engine.device().map_or(0, |d| d.host.op_ns),
+                    polling: polling(options, case),
+                    rate: options.rate.map(|rate| Rate {
+                        ops_per_s: rate / options.threads as f64,
+                        phase: thread as f64 / options.threads as f64,
+                        poisson: options.poisson,
+                        seed: options.engine.seed,
+                        thread: thread as u64,
+                    }),
+                    stages: self.stages.clone(),
+                    trace: trace.clone(),
+                    first_job: (0..thread).map(jobs_of).sum(),
+                }),
                 done: Arc::clone(&self.done),
             };
             let (orders, ordered) = channel();
@@ -115,10 +169,13 @@ impl Lane {
         share_of_round: Share,
         progress: &Progress,
     ) -> Result<Option<f64>, RunError> {
+        let switches = system::context_switches();
         let cpu = CpuTime::now();
         let start = Instant::now();
+        let began = self.clock.as_ref().map(SimClock::now_ns);
         for (at, thread) in self.threads.iter().enumerate() {
             let end = match share_of_round {
+                Share::Time(time) if began.is_some() => End::Lasting(time),
                 Share::Time(time) => End::At(start + time),
                 Share::Operations(total) => End::After(share(total, self.threads.len(), at)),
             };
@@ -131,9 +188,18 @@ impl Lane {
             before = done;
         });
         self.done.store(0, Ordering::Relaxed);
-        let wall = start.elapsed();
-        self.wall += wall;
+        let mut wall = start.elapsed();
         self.cpu += CpuTime::now().since(cpu);
+        let switched = system::context_switches().zip(switches);
+        let switched = switched.map(|(after, before)| after.saturating_sub(before));
+        self.switches = self.switches.zip(switched).map(|(sum, more)| sum + more);
+        if let (Some(clock), Some(began)) = (&self.clock, began)
+            && clock.as_virtual().is_some()
+        {
+            // The threads have reported: nobody moves it now.
+            wall = Duration::from_nanos(clock.now_ns() - began);
+        }
+        self.wall += wall;
         let completed = completed?;
         Ok((completed > 0).then(|| wall.as_secs_f64() * 1e9 / completed as f64))
     }
@@ -190,11 +256,45 @@ impl Lane {
             tally,
             counters,
             utilisation,
+            stages: self.stages.and_then(|stages| stages.total()),
             wall: self.wall,
             cpu: self.cpu,
+            switches: self.switches,
         })
     }
 }
+
+/// Whether a row is more than a closed loop in real time whose stages nobody asks for, on a device that
+/// models no time: that one is kept as fast as it goes.
+fn is_paced(options: &BenchOptions, case: Case) -> bool {
+    let device = options.engine.device();
+    options.is_virtual()
+        || options.rate.is_some()
+        || options.stages
+        || options.trace.is_some()
+        || polling(options, case) != Polling::Never && case.completion.is_some()
+        || device.is_some_and(|d| verdict::models_time(d, options.op, case.size))
+}
+
+/// When the jobs' thread polls.
+fn polling(options: &BenchOptions, case: Case) -> Polling {
+    let device = options.engine.device().map(|device| device.completions);
+    match (case.completion, device) {
+        (Some(CompletionName::Poll), _) => Polling::Timer,
+        (Some(CompletionName::Heuristic), _) => Polling::Heuristic {
+            threshold: match options.op.is_asymmetric() {
+                true => IN_FLIGHT_ASYMMETRIC,
+                false => IN_FLIGHT_SYMMETRIC,
+            },
+        },
+        (None, Some(Completions::Poll)) => Polling::Always,
+        _ => Polling::Never,
+    }
+}
+
+/// With so many operations in flight nginx's async mode polls the device.
+const IN_FLIGHT_ASYMMETRIC: usize = 48;
+const IN_FLIGHT_SYMMETRIC: usize = 24;
 
 /// What is `part`'s of `total`, as even as it goes.
 pub(crate) fn share(total: u64, parts: usize, part: usize) -> u64 {

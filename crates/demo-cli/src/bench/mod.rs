@@ -1,15 +1,21 @@
-//! `bench`: many jobs on an engine, each way of being woken in its row.
+//! `bench` and `sweep`: many jobs on an engine, a row for each way of being woken and whatever else
+//! there are several of.
 
+mod arrivals;
+mod baseline;
 mod compare;
 mod desk;
 mod lane;
 mod options;
 mod ours;
+mod pace;
 mod payload;
 mod peer;
 mod progress;
 mod row;
+mod stages;
 mod tally;
+mod trace;
 mod verdict;
 mod worker;
 
@@ -17,26 +23,86 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use self::payload::Payload;
-use self::row::RowResult;
-use crate::cli::{BenchArgs, Format};
+use self::row::{Given, RowResult};
+use self::trace::Trace;
+use crate::cli::{BenchArgs, Format, SweepArgs};
 use crate::error::{Error, RunError};
 use crate::out::{Out, say};
 use crate::report::{self, Report};
 
 pub(crate) use self::compare::Comparison;
 pub(crate) use self::options::{BenchOptions, Runtime, Until};
+pub(crate) use self::stages::{STAGES, StageTally};
+
+/// Runs `bench`.
+pub(crate) fn bench(args: BenchArgs, out: &mut Out) -> Result<ExitCode, Error> {
+    run(&BenchOptions::of_bench(args)?, out)
+}
+
+/// Runs `sweep`.
+pub(crate) fn sweep(args: SweepArgs, out: &mut Out) -> Result<ExitCode, Error> {
+    run(&BenchOptions::of_sweep(args)?, out)
+}
 
 /// Runs the rows and reports.
-pub(crate) fn run(args: BenchArgs, out: &mut Out) -> Result<ExitCode, Error> {
-    let options = BenchOptions::new(args)?;
-    let payload = load(&options)?;
-    let mut report = Report::new(&options);
-    announce(&options, &report, out)?;
+fn run(options: &BenchOptions, out: &mut Out) -> Result<ExitCode, Error> {
+    let mut payload = load(options, options.lists.sizes[0])?;
+    let trace = options.trace.as_deref().map(Trace::create).transpose()?;
+    let mut report = Report::new(options);
+    announce(options, &report, out)?;
 
     let mut results = Vec::new();
-    let mut failed = None;
-    for &notify in &options.notify {
-        match row::run(&options, notify, &payload) {
+    let mut failed = run_rows(
+        options,
+        &mut payload,
+        trace.as_ref(),
+        &mut report,
+        &mut results,
+        out,
+    )?;
+    if let Some(Err(error)) = trace.map(|trace| trace.finish()) {
+        failed = failed.or(Some(error));
+    }
+    report.error = failed.as_ref().map(ToString::to_string);
+    match options.format {
+        Format::Table => report::table::write(&report, out)?,
+        Format::Json => report::json::write(&report, out)?,
+        Format::Csv => report::csv::write(&report, out)?,
+    }
+    let code = conclude(options, &report, &results, out)?;
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(code),
+    }
+}
+
+/// Runs the rows, until one fails or nobody is there to read of them. Returns what failed.
+fn run_rows(
+    options: &BenchOptions,
+    payload: &mut Arc<Payload>,
+    trace: Option<&Arc<Trace>>,
+    report: &mut Report,
+    results: &mut Vec<RowResult>,
+    out: &mut Out,
+) -> Result<Option<RunError>, Error> {
+    let mut size = options.lists.sizes[0];
+    let mut software_cpu = baseline::software_cpu(options, payload);
+    for case in options.lists.cases() {
+        // A trace is written whoever reads the report.
+        if trace.is_none() && out.has_lost_reader() {
+            break;
+        }
+        if case.size != size {
+            size = case.size;
+            *payload = load(options, size)?;
+            software_cpu = baseline::software_cpu(options, payload);
+        }
+        let given = Given {
+            payload,
+            software_cpu,
+            trace,
+        };
+        match row::run(options, case, &given) {
             Ok(rows) => {
                 for result in rows.results {
                     report.rows.push(result.row.clone());
@@ -44,29 +110,16 @@ pub(crate) fn run(args: BenchArgs, out: &mut Out) -> Result<ExitCode, Error> {
                 }
                 report.comparisons.extend(rows.comparison);
             }
-            Err(Error::Run(error)) => {
-                report.error = Some(error.to_string());
-                failed = Some(error);
-                break;
-            }
+            Err(Error::Run(error)) => return Ok(Some(error)),
             Err(error) => return Err(error),
         }
     }
-    match options.format {
-        Format::Table => report::table::write(&report, out)?,
-        Format::Json => report::json::write(&report, out)?,
-        Format::Csv => report::csv::write(&report, out)?,
-    }
-    let code = conclude(&options, &report, &results, out)?;
-    match failed {
-        Some(error) => Err(error.into()),
-        None => Ok(code),
-    }
+    Ok(None)
 }
 
 /// Reads or makes the payload.
-fn load(options: &BenchOptions) -> Result<Arc<Payload>, Error> {
-    let (op, size, seed) = (options.op, options.size, options.engine.seed);
+fn load(options: &BenchOptions, size: usize) -> Result<Arc<Payload>, Error> {
+    let (op, seed) = (options.op, options.engine.seed);
     let payload = match &options.input {
         Some(path) => Payload::new(op, size, seed, payload::file_inputs(path, size)?),
         None => Payload::random(op, size, seed),

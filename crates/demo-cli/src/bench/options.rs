@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use libcrypto_peer::Libcrypto;
 use offload::OpKind;
+use sim_engine::{Completions, DeviceConfig, Results};
 
 use super::payload;
-use crate::cli::{BenchArgs, Format, NotifyArg, NotifyName, RuntimeName};
-use crate::engine::EngineOptions;
+use crate::cli::{
+    BenchArgs, ClockName, CompletionName, Format, LoadArgs, NotifyArg, NotifyName, ResultsName,
+    RuntimeName, SweepArgs,
+};
+use crate::engine::{EngineKind, EngineOptions};
 use crate::error::InputError;
 use crate::system;
 
@@ -18,24 +22,80 @@ const JOB_BYTES: u64 = 12 * 1024;
 
 /// Bytes per operation, where nothing is said.
 const SIZE_BYTES: usize = 1024;
+/// The most rows of one report.
+const ROWS_MAX: usize = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct BenchOptions {
     pub(crate) engine: EngineOptions,
-    pub(crate) jobs: usize,
+    pub(crate) lists: Lists,
     pub(crate) threads: usize,
     pub(crate) until: Until,
+    /// Of an open loop: operations a second.
+    pub(crate) rate: Option<f64>,
+    pub(crate) poisson: bool,
+    pub(crate) clock: ClockName,
     pub(crate) runtime: RuntimeName,
     /// The same, ready to run: those that take turns in each row.
     pub(crate) runtimes: Vec<Runtime>,
-    /// The rows, in order.
-    pub(crate) notify: Vec<NotifyName>,
     pub(crate) op: OpKind,
-    pub(crate) size: usize,
     pub(crate) input: Option<PathBuf>,
+    /// Stages are measured also where that costs throughput.
+    pub(crate) stages: bool,
+    pub(crate) trace: Option<PathBuf>,
+    /// An operation that the device fails fails the run.
+    pub(crate) no_fallback: bool,
     pub(crate) format: Format,
     /// What was left out, and why.
     pub(crate) notes: Vec<String>,
+}
+
+/// What differs from row to row: each list has one value at least, and there is a row for each
+/// combination.
+#[derive(Clone, Debug)]
+pub(crate) struct Lists {
+    pub(crate) sizes: Vec<usize>,
+    pub(crate) jobs: Vec<usize>,
+    /// `None`: as the device file says.
+    pub(crate) completion: Vec<Option<CompletionName>>,
+    pub(crate) notify: Vec<NotifyName>,
+}
+
+/// One combination.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    pub(crate) size: usize,
+    pub(crate) jobs: usize,
+    pub(crate) completion: Option<CompletionName>,
+    pub(crate) notify: NotifyName,
+}
+
+impl Lists {
+    /// In the order of the report.
+    pub(crate) fn cases(&self) -> Vec<Case> {
+        let mut cases = Vec::new();
+        for &size in &self.sizes {
+            for &jobs in &self.jobs {
+                for &completion in &self.completion {
+                    cases.extend(self.notify.iter().map(|&notify| Case {
+                        size,
+                        jobs,
+                        completion,
+                        notify,
+                    }));
+                }
+            }
+        }
+        cases
+    }
+
+    fn jobs_max(&self) -> usize {
+        self.jobs.iter().copied().max().unwrap_or(1)
+    }
+
+    fn size_max(&self) -> usize {
+        self.sizes.iter().copied().max().unwrap_or(1)
+    }
 }
 
 /// Whose jobs.
@@ -62,13 +122,44 @@ pub(crate) enum Until {
 }
 
 impl BenchOptions {
-    pub(crate) fn new(args: BenchArgs) -> Result<BenchOptions, InputError> {
-        let (jobs, threads) = (args.jobs, args.threads);
+    pub(crate) fn of_bench(args: BenchArgs) -> Result<BenchOptions, InputError> {
+        let lists = Lists {
+            sizes: args.size.into_iter().collect(),
+            jobs: args.jobs,
+            completion: vec![args.completion],
+            notify: notify_names(&[args.notify]),
+        };
+        BenchOptions::new(lists, args.load)
+    }
+
+    pub(crate) fn of_sweep(args: SweepArgs) -> Result<BenchOptions, InputError> {
+        let completion: Vec<_> = args.completion.into_iter().map(Some).collect();
+        let lists = Lists {
+            sizes: args.sizes,
+            jobs: args.jobs,
+            completion: match completion.is_empty() {
+                true => vec![None],
+                false => completion,
+            },
+            notify: notify_names(&args.notify),
+        };
+        BenchOptions::new(lists, args.load)
+    }
+
+    fn new(mut lists: Lists, args: LoadArgs) -> Result<BenchOptions, InputError> {
+        let threads = args.threads;
         let mut notes = Vec::new();
-        let size = size(args.op, args.size, &args.input, &mut notes)?;
-        if threads > jobs {
+        lists.sizes = sizes(args.op, lists.sizes, &args.input, &mut notes)?;
+        let rows = lists.sizes.len() * lists.jobs.len() * lists.completion.len();
+        let rows = rows * lists.notify.len();
+        if rows > ROWS_MAX {
+            let most = ROWS_MAX;
+            return Err(InputError::TooManyRows { rows, most });
+        }
+        if let Some(&jobs) = lists.jobs.iter().find(|&&jobs| threads > jobs) {
             return Err(InputError::MoreThreadsThanJobs { threads, jobs });
         }
+        let (jobs, size) = (lists.jobs_max(), lists.size_max());
         let payload = payload::bytes_max(size, args.input.is_some());
         let sides = if args.runtime == RuntimeName::Both {
             2
@@ -76,74 +167,186 @@ impl BenchOptions {
             1
         };
         check_memory(jobs, sides, size, payload, system::memory_bytes())?;
-        let engine = EngineOptions::new(&args.engine)?;
+        let mut engine = EngineOptions::new(&args.engine)?;
+        apply_to_device(&mut engine, &lists, args.results)?;
+        if args.clock == ClockName::Virtual {
+            check_virtual(&engine, &lists, &args)?;
+        }
         if cfg!(debug_assertions)
             && args.runtime != RuntimeName::Ours
-            && engine.computes_in_jobs(args.op, size)
+            && lists
+                .sizes
+                .iter()
+                .any(|&size| engine.computes_in_jobs(args.op, size))
         {
             let runtime = args.runtime.name();
             return Err(InputError::StacksTooSmall { runtime });
         }
-        let runtimes = runtimes(args.runtime)?;
-        let notify = match args.notify {
-            NotifyArg::All => NotifyName::ALL.to_vec(),
-            NotifyArg::Fd => vec![NotifyName::Fd],
-            NotifyArg::SharedFd => vec![NotifyName::SharedFd],
-            NotifyArg::Callback => vec![NotifyName::Callback],
-            NotifyArg::Poll => vec![NotifyName::Poll],
-        };
+
         let mut options = BenchOptions {
             engine,
-            jobs,
+            lists,
             threads,
             until: match args.total {
                 Some(total) => Until::Operations(total as u64),
                 None => Until::Time(args.duration),
             },
+            rate: args.rate,
+            poisson: args.poisson,
+            clock: args.clock,
             runtime: args.runtime,
-            runtimes,
-            notify,
+            runtimes: runtimes(args.runtime)?,
             op: args.op,
-            size,
             input: args.input,
+            stages: args.stages,
+            trace: args.trace,
+            no_fallback: args.no_fallback,
             format: args.format,
-            notes: Vec::new(),
+            notes,
         };
-        if options.notify.contains(&NotifyName::Fd)
-            && let Err((need, limit)) = system::make_room_for_fds(jobs * sides, threads * sides)
-        {
-            if options.notify.len() == 1 {
-                return Err(InputError::TooFewFds { jobs, need, limit });
-            }
-            options.notify.retain(|&n| n != NotifyName::Fd);
-            notes.push(format!(
-                "no row for --notify fd: {jobs} jobs on {threads} threads need {need} open files, and the hard limit (ulimit -Hn) is {limit}"
-            ));
-        }
-        options.notes = notes;
+        options.make_room_for_fds(jobs, sides)?;
         Ok(options)
+    }
+
+    /// For rows with an fd for each job, or leaves those rows out.
+    fn make_room_for_fds(&mut self, jobs: usize, sides: usize) -> Result<(), InputError> {
+        let notify = &mut self.lists.notify;
+        if !notify.contains(&NotifyName::Fd) {
+            return Ok(());
+        }
+        let threads = self.threads;
+        let Err((need, limit)) = system::make_room_for_fds(jobs * sides, threads * sides) else {
+            return Ok(());
+        };
+        if notify.len() == 1 {
+            return Err(InputError::TooFewFds { jobs, need, limit });
+        }
+        notify.retain(|&n| n != NotifyName::Fd);
+        self.notes.push(format!(
+            "no row for --notify fd: {jobs} jobs on {threads} threads need {need} open files, and the hard limit (ulimit -Hn) is {limit}"
+        ));
+        Ok(())
+    }
+
+    pub(crate) fn is_virtual(&self) -> bool {
+        self.clock == ClockName::Virtual
+    }
+
+    /// Whether results are computed, so that they can be verified.
+    pub(crate) fn computes(&self) -> bool {
+        let on_device = |d: &DeviceConfig| d.computes(self.op, self.is_virtual());
+        self.engine.device().is_none_or(on_device)
+    }
+
+    /// Who completes the operations of a row, as it is called in the report.
+    pub(crate) fn completion(&self, case: Case) -> &'static str {
+        match (case.completion, self.engine.device()) {
+            (Some(completion), _) => completion.name(),
+            (None, None) => "inline",
+            (None, Some(device)) => match device.completions {
+                Completions::Poll => "busy-poll",
+                Completions::BeforePause => "before-pause",
+                _ => "threads",
+            },
+        }
     }
 }
 
-/// Bytes per operation: those that were asked for, unless the operation decides.
-fn size(
+/// Each way once, in the order in which they were given.
+fn notify_names(args: &[NotifyArg]) -> Vec<NotifyName> {
+    let mut names = Vec::new();
+    for arg in args {
+        let more: &[NotifyName] = match arg {
+            NotifyArg::All => &NotifyName::ALL,
+            NotifyArg::Fd => &[NotifyName::Fd],
+            NotifyArg::SharedFd => &[NotifyName::SharedFd],
+            NotifyArg::Callback => &[NotifyName::Callback],
+            NotifyArg::Poll => &[NotifyName::Poll],
+        };
+        names.extend(more);
+    }
+    let mut once = Vec::new();
+    names.retain(|name| {
+        let new = !once.contains(name);
+        once.push(*name);
+        new
+    });
+    names
+}
+
+/// What is said of the device on the command line goes before its file.
+fn apply_to_device(
+    engine: &mut EngineOptions,
+    lists: &Lists,
+    results: Option<ResultsName>,
+) -> Result<(), InputError> {
+    let EngineKind::Sim(device) = &mut engine.kind else {
+        let option = match results {
+            Some(_) => "--results",
+            None if lists.completion.iter().any(Option::is_some) => "--completion",
+            None => return Ok(()),
+        };
+        return Err(InputError::OptionWithoutSim { option });
+    };
+    match results {
+        Some(ResultsName::Computed) => device.results = Results::Computed,
+        Some(ResultsName::Modelled) => device.results = Results::Modelled,
+        None => {}
+    }
+    Ok(())
+}
+
+/// What a virtual clock needs: one thread, and a device on which something takes time.
+fn check_virtual(engine: &EngineOptions, lists: &Lists, args: &LoadArgs) -> Result<(), InputError> {
+    let Some(device) = engine.device() else {
+        return Err(InputError::VirtualWithoutSim);
+    };
+    if args.threads > 1 {
+        let threads = args.threads;
+        return Err(InputError::VirtualThreads { threads });
+    }
+    if args.runtime != RuntimeName::Ours {
+        return Err(InputError::VirtualRuntime);
+    }
+    let before_pause = |completion: &Option<CompletionName>| {
+        completion.is_none() && device.completions == Completions::BeforePause
+    };
+    let at_once = lists.completion.iter().any(before_pause);
+    let takes_none = |size: usize| {
+        let on_device = device.service_time(args.op, size) + device.link_time(size);
+        at_once || size < device.inline_below_bytes || on_device.is_zero()
+    };
+    let idle = lists.sizes.iter().find(|&&size| takes_none(size));
+    match idle {
+        Some(&size) if device.host.op_ns == 0 && args.rate.is_none() => Err(InputError::NoTime {
+            device: device.name.clone(),
+            op: args.op,
+            size,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The sizes that are used: those that were asked for, or the one that `op` takes.
+fn sizes(
     op: OpKind,
-    asked: Option<usize>,
+    asked: Vec<usize>,
     input: &Option<PathBuf>,
     notes: &mut Vec<String>,
-) -> Result<usize, InputError> {
+) -> Result<Vec<usize>, InputError> {
     let Some(fixed) = payload::input_bytes(op) else {
-        return Ok(asked.unwrap_or(SIZE_BYTES));
+        let default = asked.is_empty().then_some(SIZE_BYTES);
+        return Ok(asked.into_iter().chain(default).collect());
     };
     if input.is_some() {
         return Err(InputError::MakesItsInput { op });
     }
-    if let Some(asked) = asked.filter(|&asked| asked != fixed) {
+    if let Some(asked) = asked.iter().find(|&&asked| asked != fixed) {
         notes.push(format!(
             "--size {asked} is not used: {op} takes {fixed} bytes, no more and no less"
         ));
     }
-    Ok(fixed)
+    Ok(vec![fixed])
 }
 
 /// Whose jobs run. libcrypto is loaded only where it is asked for.
@@ -199,18 +402,23 @@ mod tests {
     fn who_decides_the_size() {
         let mut notes = Vec::new();
         let (file, op) = (Some(PathBuf::from("file")), OpKind::Rsa3072Decrypt);
-        let mut size = |op, asked, file: &Option<PathBuf>| size(op, asked, file, &mut notes);
-        assert!(matches!(size(OpKind::Sha256, None, &file), Ok(1024)));
-        assert!(matches!(size(OpKind::EcdsaP256Sign, Some(5), &file), Ok(5)));
-        assert!(matches!(size(op, None, &None), Ok(384)));
-        assert!(matches!(size(op, Some(384), &None), Ok(384)));
+        let mut sizes = |op, asked: &[usize], file: &Option<PathBuf>| {
+            sizes(op, asked.to_vec(), file, &mut notes)
+        };
+        let is = |sizes: Result<Vec<usize>, InputError>, expected: &[usize]| {
+            assert_eq!(sizes.expect("good sizes"), expected);
+        };
+        is(sizes(OpKind::Sha256, &[], &file), &[1024]);
+        is(sizes(OpKind::EcdsaP256Sign, &[5, 6], &file), &[5, 6]);
+        is(sizes(op, &[], &None), &[384]);
+        is(sizes(op, &[384], &None), &[384]);
         assert!(matches!(
-            size(op, None, &file),
+            sizes(op, &[], &file),
             Err(InputError::MakesItsInput {
                 op: OpKind::Rsa3072Decrypt
             })
         ));
-        assert!(matches!(size(OpKind::P256Derive, Some(64), &None), Ok(65)));
+        is(sizes(OpKind::P256Derive, &[65, 64], &None), &[65]);
         assert_eq!(
             notes,
             ["--size 64 is not used: p256-derive takes 65 bytes, no more and no less"]

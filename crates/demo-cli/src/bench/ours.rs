@@ -60,6 +60,11 @@ impl Jobs for OurJobs {
         Ok(finished.map(|(place, ())| place as usize))
     }
 
+    fn next_ready(&mut self, patience: Duration) -> Result<Option<usize>, RunError> {
+        let finished = self.set.next_finished(Some(patience))?;
+        Ok(finished.map(|(place, ())| place as usize))
+    }
+
     fn in_flight(&self) -> usize {
         self.set.in_flight()
     }

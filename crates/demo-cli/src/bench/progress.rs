@@ -13,20 +13,20 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// The progress of one row.
 pub(crate) struct Progress {
     bar: ProgressBar,
-    until: Until,
+    until: Option<Until>,
     started: Instant,
     done: Cell<u64>,
 }
 
 impl Progress {
-    /// Of a row in which `lanes` take turns, each until `until`.
-    pub(crate) fn new(name: &str, until: Until, lanes: usize) -> Progress {
-        let length = match until {
+    /// Of a row in which `lanes` take turns, each until `until`, if that can be seen coming.
+    pub(crate) fn new(name: &str, until: Option<Until>, lanes: usize) -> Progress {
+        let length = until.map(|until| match until {
             Until::Time(time) => time.as_millis() as u64, // at most a day
             Until::Operations(total) => total,
-        };
-        let length = length.saturating_mul(lanes as u64);
-        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+        });
+        let length = length.map(|length| length.saturating_mul(lanes as u64));
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
         // Invariant: the template is a constant of ours.
         let style = ProgressStyle::with_template("{prefix:>10} {bar:40} {msg}")
             .expect("a template that parses");
@@ -45,10 +45,11 @@ impl Progress {
         let done = self.done.get() + more;
         self.done.set(done);
         match self.until {
-            Until::Time(_) => self
+            Some(Until::Time(_)) => self
                 .bar
                 .set_position(self.started.elapsed().as_millis() as u64),
-            Until::Operations(_) => self.bar.set_position(done),
+            Some(Until::Operations(_)) => self.bar.set_position(done),
+            None => self.bar.tick(),
         }
         self.bar.set_message(format!("{done} operations"));
     }

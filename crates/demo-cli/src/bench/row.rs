@@ -7,14 +7,15 @@ use offload::Counters;
 
 use super::compare::Comparison;
 use super::lane::{Account, Lane, Share, share};
-use super::options::{BenchOptions, Runtime, Until};
+use super::options::{BenchOptions, Case, Runtime, Until};
 use super::payload::Payload;
 use super::progress::Progress;
 use super::tally::{Tally, name_of};
-use crate::cli::NotifyName;
+use super::trace::Trace;
 use crate::error::{Error, RunError};
-use crate::report::{InFlight, Latency, Row};
+use crate::report::{InFlight, Latency, Row, Stages};
 use crate::system;
+use crate::units::{show_count, show_size};
 
 /// How long descriptors may stay open behind a row.
 const FDS_SETTLE: Duration = Duration::from_secs(2);
@@ -30,25 +31,40 @@ pub(crate) struct Rows {
 
 /// A row and what is wrong with it.
 pub(crate) struct RowResult {
-    /// The way of being woken, and the runtime where there are two.
+    /// The way of being woken, and what else differs between rows.
     pub(crate) name: String,
+    pub(crate) case: Case,
     pub(crate) row: Row,
     /// Why the run is not a success; one sentence each.
     pub(crate) problems: Vec<String>,
 }
 
-/// Runs the rows of one way of being woken, from fresh engines to closed ones.
-pub(crate) fn run(
-    options: &BenchOptions,
-    notify: NotifyName,
-    payload: &Arc<Payload>,
-) -> Result<Rows, Error> {
-    let progress = Progress::new(notify.name(), options.until, options.runtimes.len());
+/// What the rows of a case need beside their options.
+pub(crate) struct Given<'a> {
+    pub(crate) payload: &'a Arc<Payload>,
+    /// Processor time of an operation in software, where it was measured.
+    pub(crate) software_cpu: Option<Duration>,
+    pub(crate) trace: Option<&'a Arc<Trace>>,
+}
+
+/// Runs the rows of one case, from fresh engines to closed ones.
+pub(crate) fn run(options: &BenchOptions, case: Case, given: &Given<'_>) -> Result<Rows, Error> {
+    let name = name(options, case);
+    // How far virtual time has come nobody sees from outside.
+    let until = match (options.is_virtual(), options.until) {
+        (true, Until::Time(_)) => None,
+        (_, until) => Some(until),
+    };
+    let progress = Progress::new(case.notify.name(), until, options.runtimes.len());
     let fds_before = system::open_fds();
     let mut lanes = Vec::new();
     let mut ran = Ok(Vec::new());
     for &runtime in &options.runtimes {
-        match Lane::open(options, runtime, notify, payload) {
+        let trace = given.trace.map(|trace| {
+            let name = row_name(options, &name, runtime);
+            trace.row(&name, options.op.name(), options.engine.device())
+        });
+        match Lane::open(options, case, runtime, given.payload, trace) {
             Ok(lane) => lanes.push(lane),
             Err(error) => ran = ran.and(Err(error)),
         }
@@ -72,25 +88,48 @@ pub(crate) fn run(
             tally: &account.tally,
             counters: account.counters,
             seed: options.engine.seed,
+            no_fallback: options.no_fallback,
         };
         results.push(RowResult {
-            name: match options.runtimes.len() {
-                1 => notify.name().to_owned(),
-                _ => format!("{} ({})", notify.name(), runtime.name()),
-            },
+            name: row_name(options, &name, runtime),
+            case,
             problems: audit.problems(),
-            row: row(options, runtime, notify, &account),
+            row: row(options, case, runtime, &account, given.software_cpu),
         });
     }
     // Whose they are cannot be told where lanes ran side by side.
     if let Some(last) = results.last_mut() {
         last.problems.extend(fds_left(fds_before.zip(fds_after)));
     }
-    let comparison = (options.runtimes.len() > 1).then(|| Comparison::new(notify, &rounds));
+    let comparison = (options.runtimes.len() > 1).then(|| Comparison::new(case.notify, &rounds));
     Ok(Rows {
         results,
         comparison,
     })
+}
+
+/// The way of being woken, and what else differs between rows.
+fn name(options: &BenchOptions, case: Case) -> String {
+    let lists = &options.lists;
+    let mut name = case.notify.name().to_owned();
+    if lists.completion.len() > 1 {
+        name += &format!(", {}", options.completion(case));
+    }
+    if lists.jobs.len() > 1 {
+        let s = if case.jobs == 1 { "" } else { "s" };
+        name += &format!(", {} job{s}", show_count(case.jobs as u64));
+    }
+    if lists.sizes.len() > 1 {
+        name += &format!(", {}", show_size(case.size));
+    }
+    name
+}
+
+fn row_name(options: &BenchOptions, name: &str, runtime: Runtime) -> String {
+    match options.runtimes.len() {
+        1 => name.to_owned(),
+        _ => format!("{name} ({})", runtime.name()),
+    }
 }
 
 /// Runs the lanes in rounds, first one first and then the other, so that whatever else the machine does
@@ -144,6 +183,7 @@ struct Audit<'a> {
     tally: &'a Tally,
     counters: Counters,
     seed: u64,
+    no_fallback: bool,
 }
 
 impl Audit<'_> {
@@ -163,6 +203,17 @@ impl Audit<'_> {
             let why = tally.first_failure.as_deref().unwrap_or("none was started");
             problems.push(format!(
                 "not verified: no operation was completed ({why}); allow more time, or another device"
+            ));
+        }
+        if self.no_fallback && tally.failed > 0 {
+            let why = tally
+                .first_failure
+                .as_deref()
+                .unwrap_or("no reason was given");
+            problems.push(format!(
+                "THE DEVICE FAILED {} of {} operations ({why}), and --no-fallback allows none; mend the device, or let software step in with --fallback",
+                tally.failed,
+                tally.completed + tally.failed + tally.cancelled
             ));
         }
         if tally.set.started != tally.set.finished {
@@ -195,25 +246,52 @@ fn fds_left(fds: Option<(usize, usize)>) -> Option<String> {
     })
 }
 
-fn row(options: &BenchOptions, runtime: Runtime, notify: NotifyName, account: &Account) -> Row {
+fn row(
+    options: &BenchOptions,
+    case: Case,
+    runtime: Runtime,
+    account: &Account,
+    software_cpu: Option<Duration>,
+) -> Row {
     let tally = &account.tally;
     let wall_s = account.wall.as_secs_f64();
-    let ops_per_s = tally.completed as f64 / wall_s;
+    let per_s = |count: f64| if wall_s > 0.0 { count / wall_s } else { 0.0 };
+    let ops_per_s = per_s(tally.completed as f64);
     // Little's law, over the operations that were answered.
-    let in_flight_mean = tally.latency_sum.as_secs_f64() / wall_s;
+    let in_flight = tally.latency_sum.saturating_sub(tally.late_sum);
+    let in_flight_mean = per_s(in_flight.as_secs_f64());
+    let each = |total: f64| (tally.completed > 0).then(|| total / tally.completed as f64);
+    let us = |time: Duration| time.as_secs_f64() * 1e6;
+    let cpu = account.cpu.user + account.cpu.system;
+    // Of the host: on a virtual clock it has none of its own.
+    let real = |figure: Option<f64>| figure.filter(|_| !options.is_virtual());
+    let host_cpu_us = real(each(us(tally.host_cpu)));
+    let software_cpu_us = real(software_cpu.map(us));
+    // Who polls the device computes for it, and who waits for the next start spins: neither is what
+    // handing over costs.
+    let polled = matches!(options.completion(case), "poll" | "heuristic" | "busy-poll");
+    let apart = !(polled && options.computes()) && options.rate.is_none();
+    let offload_ratio = host_cpu_us.zip(software_cpu_us).filter(|_| apart);
     Row {
         engine: options.engine.name(),
         device: options.engine.device().map(|d| d.name.clone()),
-        clock: "real",
+        clock: options.clock.name(),
         runtime: runtime.name(),
-        notify: notify.name(),
+        notify: case.notify.name(),
+        completion: options.completion(case),
         op: options.op.name(),
-        size_bytes: options.size,
-        jobs: options.jobs,
+        size_bytes: case.size,
+        jobs: case.jobs,
         threads: options.threads,
+        load: match options.rate {
+            None => "closed",
+            Some(_) => "open",
+        },
+        rate_per_s: options.rate,
         completed: tally.completed,
         failed: tally.failed,
         cancelled: tally.cancelled,
+        not_begun: tally.not_begun,
         orphaned: account.counters.orphaned,
         retries: tally.retries,
         pauses: tally.set.pauses,
@@ -222,17 +300,27 @@ fn row(options: &BenchOptions, runtime: Runtime, notify: NotifyName, account: &A
         wall_s,
         cpu_user_s: account.cpu.user.as_secs_f64(),
         cpu_sys_s: account.cpu.system.as_secs_f64(),
+        cpu_us_per_op: each(us(cpu)),
+        host_cpu_us_per_op: host_cpu_us,
+        software_cpu_us_per_op: software_cpu_us,
+        offload_ratio: offload_ratio.map(|(host, software)| 1.0 - host / software),
+        context_switches_per_op: real(account.switches.and_then(|n| each(n as f64))),
         ops_per_s,
-        bytes_per_s: ops_per_s * options.size as f64,
-        latency_us: Latency::new(&tally.latency_ns),
-        stages_us: None,
+        bytes_per_s: ops_per_s * case.size as f64,
+        latency_us: Latency::new(&tally.latency_ns, tally.latency_sum.as_nanos() as f64),
+        stages_us: account.stages.as_ref().map(Stages::new),
         in_flight: InFlight {
             mean: in_flight_mean,
-            max: tally.set.in_flight_max,
+            // The set counts those that are paused; one that runs is in flight too.
+            max: tally.set.in_flight_max.max(in_flight_mean.ceil() as usize),
         },
         engine_utilisation: account.utilisation,
-        results: "computed",
-        verified: tally.wrong == 0 && tally.completed > 0,
+        results: if options.computes() {
+            "computed"
+        } else {
+            "modelled"
+        },
+        verified: options.computes() && tally.wrong == 0 && tally.completed > 0,
     }
 }
 
@@ -259,6 +347,7 @@ mod tests {
             tally,
             counters,
             seed,
+            no_fallback: false,
         }
         .problems()
     }

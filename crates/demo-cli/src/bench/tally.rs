@@ -32,6 +32,12 @@ pub(crate) struct Tally {
     /// From the start of the job to its result, in nanoseconds.
     pub(crate) latency_ns: Histogram<u64>,
     pub(crate) latency_sum: Duration,
+    /// Of the time that operations waited to begin, which is in `latency_sum` too.
+    pub(crate) late_sum: Duration,
+    /// Operations that were due and had not begun when the row was over.
+    pub(crate) not_begun: u64,
+    /// Processor time of the threads that run jobs.
+    pub(crate) host_cpu: Duration,
     pub(crate) set: SetStats,
 }
 
@@ -46,9 +52,11 @@ impl Tally {
             first_failure: None,
             retries: 0,
             resumed_early: 0,
-            // Invariant: 1 to 5 digits are what the crate takes.
-            latency_ns: Histogram::new(LATENCY_DIGITS).expect("3 digits are supported"),
+            latency_ns: new_histogram(),
             latency_sum: Duration::ZERO,
+            late_sum: Duration::ZERO,
+            not_begun: 0,
+            host_cpu: Duration::ZERO,
             set: SetStats::default(),
         }
     }
@@ -58,9 +66,7 @@ impl Tally {
         self.completed += 1;
         self.latency_sum += latency;
         let ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
-        // Invariant: the histogram grows as it must, so nothing is out of range.
-        let recorded = self.latency_ns.record(ns);
-        recorded.expect("a histogram that resizes takes any value");
+        record(&mut self.latency_ns, ns);
         if !right {
             self.wrong += 1;
             self.first_wrong = lower(self.first_wrong, Some(id));
@@ -88,6 +94,9 @@ impl Tally {
         self.retries += other.retries;
         self.resumed_early += other.resumed_early;
         self.latency_sum += other.latency_sum;
+        self.late_sum += other.late_sum;
+        self.not_begun += other.not_begun;
+        self.host_cpu += other.host_cpu;
         // Invariant: both grow as they must, so nothing is out of range.
         self.latency_ns
             .add(&other.latency_ns)
@@ -99,6 +108,19 @@ impl Tally {
         self.set.wakes += other.set.wakes;
         self.set.in_flight_max += other.set.in_flight_max;
     }
+}
+
+/// A histogram of nanoseconds that takes any.
+pub(crate) fn new_histogram() -> Histogram<u64> {
+    // Invariant: 1 to 5 digits are what the crate takes.
+    Histogram::new(LATENCY_DIGITS).expect("3 digits are supported")
+}
+
+#[inline]
+pub(crate) fn record(histogram: &mut Histogram<u64>, ns: u64) {
+    // Invariant: the histogram grows as it must, so nothing is out of range.
+    let recorded = histogram.record(ns);
+    recorded.expect("a histogram that resizes takes any value");
 }
 
 /// The lower of the two, where there are two.

@@ -8,18 +8,20 @@ use std::time::{Duration, Instant};
 
 use offload::{Engine, OffloadClient};
 
-use super::desk::Desk;
+use super::desk::{Desk, Place};
 use super::options::Runtime;
 use super::ours::OurJobs;
+use super::pace::{Pace, Paced};
 use super::payload::Payload;
 use super::peer::PeerSet;
 use super::tally::{ID_BITS, Tally};
 use crate::cli::NotifyName;
 use crate::engine::TURN;
 use crate::error::RunError;
+use crate::system;
 
 /// Operations between two looks at the clock and updates of the shared count.
-const PROGRESS: u64 = 256;
+pub(super) const PROGRESS: u64 = 256;
 
 /// What a thread is to do.
 pub(crate) struct Work {
@@ -32,6 +34,10 @@ pub(crate) struct Work {
     pub(crate) fallback: Option<Arc<dyn Engine>>,
     pub(crate) payload: Arc<Payload>,
     pub(crate) timeout: Duration,
+    /// Responses are compared with what software computes.
+    pub(crate) verifies: bool,
+    /// What makes this more than a closed loop in real time, if anything does.
+    pub(crate) pace: Option<Pace>,
     /// Operations done by all threads, for the progress bar.
     pub(crate) done: Arc<AtomicU64>,
 }
@@ -40,6 +46,8 @@ pub(crate) struct Work {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
     At(Instant),
+    /// After so long by the row's clock.
+    Lasting(Duration),
     /// After so many operations more.
     After(u64),
 }
@@ -51,6 +59,9 @@ pub(crate) trait Jobs {
 
     /// Waits until a job has finished and says in which place; `None` after `patience`.
     fn next_finished(&mut self, patience: Duration) -> Result<Option<usize>, RunError>;
+
+    /// The same without polling an engine that has to be polled.
+    fn next_ready(&mut self, patience: Duration) -> Result<Option<usize>, RunError>;
 
     /// Jobs that are paused.
     fn in_flight(&self) -> usize;
@@ -107,10 +118,16 @@ fn serve<J: Jobs>(
             return None;
         }
     };
+    let mut paced = work.pace.as_ref().map(|pace| Paced::new(pace, work));
     let _ = reports.send(Ok(0));
     for end in orders {
         let before = thread.tally.completed;
-        let result = thread.round(end);
+        let cpu = system::thread_cpu();
+        let result = match &mut paced {
+            None => thread.round(end),
+            Some(paced) => paced.round(&mut thread, end),
+        };
+        thread.tally.host_cpu += system::thread_cpu().saturating_sub(cpu);
         if result.is_err() {
             thread.jobs.give_up();
         }
@@ -120,16 +137,16 @@ fn serve<J: Jobs>(
     Some(thread.tally)
 }
 
-struct Thread<'a, J> {
-    work: &'a Work,
-    jobs: J,
-    desk: Rc<Desk>,
+pub(super) struct Thread<'a, J> {
+    pub(super) work: &'a Work,
+    pub(super) jobs: J,
+    pub(super) desk: Rc<Desk>,
     free: Vec<usize>,
     /// The next operation's number.
-    next: u64,
-    tally: Tally,
+    pub(super) next: u64,
+    pub(super) tally: Tally,
     /// Finished since the shared count was last brought up to date.
-    pending: u64,
+    pub(super) pending: u64,
 }
 
 impl<J: Jobs> Thread<'_, J> {
@@ -170,12 +187,28 @@ impl<J: Jobs> Thread<'_, J> {
     fn goes_on(&self, end: End, first: u64) -> bool {
         match end {
             End::At(end) => Instant::now() < end,
+            // For rows with a pace.
+            End::Lasting(_) => false,
             End::After(count) => self.next < first + count,
         }
     }
 
     /// Starts the next operation's job in `place`. Says whether it has finished already.
     fn start(&mut self, place: usize) -> Result<bool, RunError> {
+        let at_once = self.begin(place)?;
+        if at_once {
+            self.finished(place);
+            // An engine that never lets a job pause would otherwise show no progress.
+            if self.pending >= PROGRESS {
+                self.show_progress();
+            }
+        }
+        Ok(at_once)
+    }
+
+    /// Lays the next operation out in `place` and starts its job. Says whether it has finished already.
+    #[inline]
+    pub(super) fn begin(&mut self, place: usize) -> Result<bool, RunError> {
         let n = self.next;
         let id = self.id(n);
         self.desk.at(place, |at| {
@@ -187,28 +220,33 @@ impl<J: Jobs> Thread<'_, J> {
         });
         let at_once = self.jobs.start(place)?;
         self.next += 1;
-        if at_once {
-            self.finished(place);
-            // An engine that never lets a job pause would otherwise show no progress.
-            if self.pending >= PROGRESS {
-                self.show_progress();
-            }
-        }
         Ok(at_once)
     }
 
     /// Takes the answer of the job in `place` into account.
     fn finished(&mut self, place: usize) {
+        self.settle(place, |at| at.latency);
+    }
+
+    /// The same, with the latency that is to be counted. Says whether the operation was completed.
+    #[inline]
+    pub(super) fn settle(
+        &mut self,
+        place: usize,
+        latency: impl FnOnce(&Place) -> Duration,
+    ) -> bool {
         self.pending += 1;
         // The job has returned, and the answer is the last thing that it leaves.
         let (n, latency, answer) = self.desk.at(place, |at| {
             let answer = at.answer.take();
             let answer = answer.expect("a job that has returned has left its answer");
-            (at.n, at.latency, answer)
+            (at.n, latency(at), answer)
         });
+        let completed = answer.is_ok();
         let buffer = match answer {
             Ok(response) => {
-                let right = self.work.payload.is_right(n, &response);
+                let work = self.work;
+                let right = !work.verifies || work.payload.is_right(n, &response);
                 self.tally.answered(self.id(n), latency, right);
                 Some(response.data)
             }
@@ -218,26 +256,34 @@ impl<J: Jobs> Thread<'_, J> {
             }
         };
         self.desk.at(place, |at| at.buffer = buffer);
+        completed
     }
 
-    fn id(&self, n: u64) -> u64 {
+    pub(super) fn id(&self, n: u64) -> u64 {
         self.work.thread << ID_BITS | n
     }
 
-    fn show_progress(&mut self) {
+    pub(super) fn show_progress(&mut self) {
         self.work.done.fetch_add(self.pending, Ordering::Relaxed);
         self.pending = 0;
     }
 
-    /// Every operation ends within its time-out, or nine eighths of it; so must every job.
     fn check_stuck(&self, last_progress: Instant) -> Result<(), RunError> {
-        let patience = self.work.timeout * 3 + Duration::from_secs(5);
-        if last_progress.elapsed() < patience {
+        if last_progress.elapsed() < self.patience() {
             return Ok(());
         }
-        Err(RunError::Stuck {
+        Err(self.stuck())
+    }
+
+    /// Every operation ends within its time-out, or nine eighths of it; so must every job.
+    pub(super) fn patience(&self) -> Duration {
+        self.work.timeout * 3 + Duration::from_secs(5)
+    }
+
+    pub(super) fn stuck(&self) -> RunError {
+        RunError::Stuck {
             stuck: self.jobs.in_flight(),
-            seconds: patience.as_secs(),
-        })
+            seconds: self.patience().as_secs(),
+        }
     }
 }

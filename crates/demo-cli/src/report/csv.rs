@@ -1,10 +1,11 @@
 //! The report's rows as CSV: a header, then a line per row. Nested fields are joined with `_`.
 
-use super::{Report, Row};
+use super::{Report, Row, STAGE_NAMES};
 use crate::error::RunError;
 use crate::out::Out;
 
-const HEADER: [&str; 37] = [
+/// Before those of the stages.
+const HEADER: [&str; 46] = [
     "seed",
     "engine",
     "device",
@@ -42,7 +43,19 @@ const HEADER: [&str; 37] = [
     "host_os",
     "host_arch",
     "host_cpus",
+    "completion",
+    "loop",
+    "rate_per_s",
+    "not_begun",
+    "cpu_us_per_op",
+    "host_cpu_us_per_op",
+    "software_cpu_us_per_op",
+    "offload_ratio",
+    "context_switches_per_op",
 ];
+
+/// Of each stage.
+const OF_A_STAGE: [&str; 3] = ["mean", "p50", "p99"];
 
 /// Writes them.
 pub(crate) fn write(report: &Report, out: &mut Out) -> Result<(), RunError> {
@@ -51,14 +64,30 @@ pub(crate) fn write(report: &Report, out: &mut Out) -> Result<(), RunError> {
         // Into memory, and all records are as long as the header.
         writer.write_record(fields).map_err(as_io)
     };
-    record(&HEADER.map(str::to_owned))?;
+    let mut header = HEADER.map(str::to_owned).to_vec();
+    for stage in STAGE_NAMES {
+        header.extend(OF_A_STAGE.map(|figure| format!("stages_us_{stage}_{figure}")));
+    }
+    record(&header)?;
     for row in &report.rows {
-        record(&fields(report, row))?;
+        let mut fields = fields(report, row).to_vec();
+        fields.extend(stages(row));
+        record(&fields)?;
     }
     let bytes = writer
         .into_inner()
         .map_err(|e| RunError::Stdout(e.into_error()))?;
     out.write(&bytes)
+}
+
+/// The figures of each stage; empty where they were not measured.
+fn stages(row: &Row) -> Vec<String> {
+    let Some(stages) = &row.stages_us else {
+        return vec![String::new(); STAGE_NAMES.len() * OF_A_STAGE.len()];
+    };
+    let stages = stages.in_order();
+    let figures = stages.iter().flat_map(|l| [l.mean, l.p50, l.p99]);
+    figures.map(|figure| figure.to_string()).collect()
 }
 
 fn as_io(error: csv::Error) -> RunError {
@@ -68,6 +97,7 @@ fn as_io(error: csv::Error) -> RunError {
 fn fields(report: &Report, row: &Row) -> [String; HEADER.len()] {
     let latency = &row.latency_us;
     let text = |text: &str| text.to_owned();
+    let option = |figure: Option<f64>| figure.map(|f| f.to_string()).unwrap_or_default();
     [
         report.seed.to_string(),
         text(row.engine),
@@ -96,17 +126,24 @@ fn fields(report: &Report, row: &Row) -> [String; HEADER.len()] {
         latency.p50.to_string(),
         latency.p90.to_string(),
         latency.p99.to_string(),
-        latency.p999.to_string(),
+        option(latency.p999),
         latency.max.to_string(),
         row.in_flight.mean.to_string(),
         row.in_flight.max.to_string(),
-        row.engine_utilisation
-            .map(|u| u.to_string())
-            .unwrap_or_default(),
+        option(row.engine_utilisation),
         text(row.results),
         row.verified.to_string(),
         text(report.host.os),
         text(report.host.arch),
         report.host.cpus.to_string(),
+        text(row.completion),
+        text(row.load),
+        option(row.rate_per_s),
+        row.not_begun.to_string(),
+        option(row.cpu_us_per_op),
+        option(row.host_cpu_us_per_op),
+        option(row.software_cpu_us_per_op),
+        option(row.offload_ratio),
+        option(row.context_switches_per_op),
     ]
 }

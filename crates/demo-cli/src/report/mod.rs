@@ -7,7 +7,7 @@ pub(crate) mod table;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::bench::{BenchOptions, Comparison, Runtime, Until};
+use crate::bench::{BenchOptions, Comparison, Runtime, STAGES, StageTally, Until};
 use crate::system;
 use crate::units::{show_duration, show_size};
 
@@ -55,14 +55,29 @@ pub(crate) struct Options {
     pub(crate) runtime: &'static str,
     pub(crate) notify: Vec<&'static str>,
     pub(crate) op: &'static str,
+    /// The first of them, where the rows have several; so are the jobs.
     pub(crate) size_bytes: usize,
     pub(crate) input: Option<String>,
     pub(crate) jobs: usize,
+    /// All of them.
+    pub(crate) lists: Lists,
     pub(crate) threads: usize,
     pub(crate) duration_s: Option<f64>,
     pub(crate) total: Option<u64>,
     pub(crate) timeout_s: f64,
     pub(crate) fallback: bool,
+    pub(crate) no_fallback: bool,
+    pub(crate) rate_per_s: Option<f64>,
+    pub(crate) poisson: bool,
+    pub(crate) results: &'static str,
+}
+
+/// What the rows are combinations of.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Lists {
+    pub(crate) sizes_bytes: Vec<usize>,
+    pub(crate) jobs: Vec<usize>,
+    pub(crate) completion: Vec<&'static str>,
 }
 
 /// One way of being woken.
@@ -73,15 +88,25 @@ pub(crate) struct Row {
     pub(crate) clock: &'static str,
     pub(crate) runtime: &'static str,
     pub(crate) notify: &'static str,
+    /// Who completes: `threads`, `poll`, `heuristic`; by the device file alone `busy-poll` or
+    /// `before-pause`; `inline` without a device.
+    pub(crate) completion: &'static str,
     pub(crate) op: &'static str,
     pub(crate) size_bytes: usize,
     pub(crate) jobs: usize,
     pub(crate) threads: usize,
+    /// `closed`: a job that has finished is replaced; `open`: they begin at a rate.
+    #[serde(rename = "loop")]
+    pub(crate) load: &'static str,
+    /// Of an open loop.
+    pub(crate) rate_per_s: Option<f64>,
     /// Operations answered with a result.
     pub(crate) completed: u64,
     /// Operations that ended in an error or a time-out.
     pub(crate) failed: u64,
     pub(crate) cancelled: u64,
+    /// Operations of an open loop that were due and had not begun when the row was over.
+    pub(crate) not_begun: u64,
     /// Answers that came when nobody waited any more.
     pub(crate) orphaned: u64,
     /// Submissions that met a full ring and waited for room.
@@ -94,12 +119,23 @@ pub(crate) struct Row {
     /// Of the whole process, the device's workers included.
     pub(crate) cpu_user_s: f64,
     pub(crate) cpu_sys_s: f64,
+    pub(crate) cpu_us_per_op: Option<f64>,
+    /// Of the threads that run jobs only.
+    pub(crate) host_cpu_us_per_op: Option<f64>,
+    /// What software takes for the same operation.
+    pub(crate) software_cpu_us_per_op: Option<f64>,
+    /// 1 − what the host takes for an operation ÷ what software takes: below 0 where handing it over
+    /// costs more than doing it.
+    pub(crate) offload_ratio: Option<f64>,
+    /// Of all threads.
+    pub(crate) context_switches_per_op: Option<f64>,
     pub(crate) ops_per_s: f64,
     pub(crate) bytes_per_s: f64,
-    /// From the start of a job to its result, of the completed operations.
+    /// To the result, of the completed operations: from the start of the job, and where the row has
+    /// stages, from when it was to start.
     pub(crate) latency_us: Latency,
-    /// Not measured yet.
-    pub(crate) stages_us: Option<()>,
+    /// `None` where they were not measured.
+    pub(crate) stages_us: Option<Stages>,
     pub(crate) in_flight: InFlight,
     /// `None` where the engines are not modelled, or not bounded.
     pub(crate) engine_utilisation: Option<f64>,
@@ -116,8 +152,55 @@ pub(crate) struct Latency {
     pub(crate) p50: f64,
     pub(crate) p90: f64,
     pub(crate) p99: f64,
-    pub(crate) p999: f64,
+    /// `None` of fewer than [`P999_SAMPLES`] operations.
+    pub(crate) p999: Option<f64>,
     pub(crate) max: f64,
+}
+
+/// With fewer, one in a thousand is a handful, and says nothing.
+const P999_SAMPLES: u64 = 10_000;
+
+/// The parts of the latency, one after the other.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Stages {
+    /// From when the operation was to start until the device has taken it on: the wait for a place, the
+    /// host's work, the wait for room in the ring.
+    pub(crate) submit: Latency,
+    /// Until an engine begins: the link, and the queue.
+    pub(crate) queue: Latency,
+    /// On the engine.
+    pub(crate) service: Latency,
+    /// Until the answer is seen: the link back, and what it takes the host to look.
+    pub(crate) answer: Latency,
+    /// Until the job is resumed.
+    pub(crate) notify: Latency,
+}
+
+/// What they are called.
+pub(crate) const STAGE_NAMES: [&str; STAGES] = ["submit", "queue", "service", "answer", "notify"];
+
+impl Stages {
+    pub(crate) fn new(tally: &StageTally) -> Stages {
+        let stage = |at: usize| Latency::new(&tally.ns[at], tally.sums[at] as f64);
+        Stages {
+            submit: stage(0),
+            queue: stage(1),
+            service: stage(2),
+            answer: stage(3),
+            notify: stage(4),
+        }
+    }
+
+    /// In the order of [`STAGE_NAMES`].
+    pub(crate) fn in_order(&self) -> [Latency; STAGES] {
+        [
+            self.submit,
+            self.queue,
+            self.service,
+            self.answer,
+            self.notify,
+        ]
+    }
 }
 
 /// Jobs in flight.
@@ -155,18 +238,32 @@ impl Report {
             options: Options {
                 engine: options.engine.name(),
                 device: options.engine.device().map(|d| d.name.clone()),
-                clock: "real",
+                clock: options.clock.name(),
                 runtime: options.runtime.name(),
-                notify: options.notify.iter().map(|n| n.name()).collect(),
+                notify: options.lists.notify.iter().map(|n| n.name()).collect(),
                 op: options.op.name(),
-                size_bytes: options.size,
+                // Never empty.
+                size_bytes: options.lists.sizes[0],
                 input: options.input.as_ref().map(|p| p.display().to_string()),
-                jobs: options.jobs,
+                jobs: options.lists.jobs[0],
+                lists: Lists {
+                    sizes_bytes: options.lists.sizes.clone(),
+                    jobs: options.lists.jobs.clone(),
+                    completion: completion_names(options),
+                },
                 threads: options.threads,
                 duration_s,
                 total,
                 timeout_s: options.engine.timeout.as_secs_f64(),
                 fallback: options.engine.fallback,
+                no_fallback: options.no_fallback,
+                rate_per_s: options.rate,
+                poisson: options.poisson,
+                results: if options.computes() {
+                    "computed"
+                } else {
+                    "modelled"
+                },
             },
             rows: Vec::new(),
             comparisons: Vec::new(),
@@ -204,11 +301,26 @@ impl Report {
             (Some(version), "both") => format!(", jobs of ours and of {version} in turn"),
             (Some(version), _) => format!(", jobs of {version}"),
         };
+        let sizes: Vec<_> = (o.lists.sizes_bytes.iter().copied().map(show_size)).collect();
+        let jobs: Vec<_> = o.lists.jobs.iter().map(ToString::to_string).collect();
+        let flow = match (o.rate_per_s, o.poisson) {
+            (None, _) => "in flight, a closed loop,".to_owned(),
+            (Some(rate), false) => format!("at most, an open loop of {rate} ops/s,"),
+            (Some(rate), true) => format!("at most, an open loop of {rate} ops/s (Poisson),"),
+        };
+        let clock = match o.clock {
+            "real" => "",
+            _ => " of virtual time",
+        };
+        let modelled = match o.results {
+            "modelled" => ", results modelled and not verified",
+            _ => "",
+        };
         format!(
-            "{} of {} on {device}{fallback}, {} jobs in flight on {}, {until} per row{runtime}, {} cpus, seed {}{debug}",
+            "{} of {} on {device}{fallback}, {} jobs {flow} on {}, {until}{clock} per row{runtime}{modelled}, {} cpus, seed {}{debug}",
             o.op,
-            show_size(o.size_bytes),
-            o.jobs,
+            sizes.join(", "),
+            jobs.join(", "),
             threads,
             self.host.cpus,
             self.seed,
@@ -216,16 +328,27 @@ impl Report {
     }
 }
 
+fn completion_names(options: &BenchOptions) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for case in options.lists.cases() {
+        let name = options.completion(case);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
 impl Latency {
-    /// Of a histogram of nanoseconds.
-    pub(crate) fn new(ns: &Histogram<u64>) -> Latency {
+    /// Of a histogram of nanoseconds, and of their sum.
+    pub(crate) fn new(ns: &Histogram<u64>, sum_ns: f64) -> Latency {
         let quantile = |q| ns.value_at_quantile(q) as f64 / 1e3;
         Latency {
-            mean: ns.mean() / 1e3,
+            mean: sum_ns / (ns.len().max(1) as f64) / 1e3,
             p50: quantile(0.5),
             p90: quantile(0.9),
             p99: quantile(0.99),
-            p999: quantile(0.999),
+            p999: (ns.len() >= P999_SAMPLES).then(|| quantile(0.999)),
             max: ns.max() as f64 / 1e3,
         }
     }

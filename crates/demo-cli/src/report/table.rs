@@ -2,19 +2,20 @@
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
-use super::{Report, Row};
+use super::{Report, Row, STAGE_NAMES};
 use crate::error::RunError;
 use crate::out::Out;
-use crate::units::show_count;
+use crate::units::{show_count, show_size};
 
-const HEADER: [&str; 13] = [
-    "notify",
+const HEADER: [&str; 14] = [
     "completed",
     "failed",
     "ops/s",
     "MB/s",
+    "mean µs",
     "p50 µs",
     "p99 µs",
+    "p99.9 µs",
     "in flight",
     "pauses",
     "wakes",
@@ -28,45 +29,131 @@ const STYLE: TableStyle =
 
 /// Writes it.
 pub(crate) fn write(report: &Report, out: &mut Out) -> Result<(), RunError> {
-    let mut table = Table::new();
-    table.load_style(STYLE);
-    // Beside the way of being woken, and only where there is something to tell apart.
-    let runtimes = report.options.runtime != "ours";
-    let left = usize::from(runtimes) + 1;
-    let mut header = HEADER.map(str::to_owned).to_vec();
-    if runtimes {
-        header.insert(1, "runtime".to_owned());
-    }
-    table.set_header(header);
+    let labels = labels(report);
+    let mut table = table(&labels, &HEADER);
     for row in &report.rows {
-        let mut cells = cells(row).to_vec();
-        if runtimes {
-            cells.insert(1, row.runtime.to_owned());
-        }
-        table.add_row(cells);
+        table.add_row(labelled(&labels, row, cells(row)));
     }
-    for column in table.column_iter_mut().skip(left) {
-        column.set_cell_alignment(CellAlignment::Right);
+    align(&mut table, labels.len());
+    out.line(table.trim_fmt())?;
+    write_stages(report, &labels, out)
+}
+
+/// Where the time of each row's operations went, if it was measured for any.
+fn write_stages(report: &Report, labels: &[Label], out: &mut Out) -> Result<(), RunError> {
+    let mut header = Vec::new();
+    for stage in STAGE_NAMES {
+        header.extend([format!("{stage} µs"), "p99".to_owned()]);
     }
+    let mut table = table(labels, &header);
+    for row in &report.rows {
+        let Some(stages) = &row.stages_us else {
+            continue;
+        };
+        let stages = stages.in_order();
+        let figures = stages.iter().flat_map(|l| [l.mean, l.p99]);
+        let cells = figures.map(|us| format!("{us:.1}")).collect();
+        table.add_row(labelled(labels, row, cells));
+    }
+    if table.is_empty() {
+        return Ok(());
+    }
+    align(&mut table, labels.len());
     out.line(table.trim_fmt())
 }
 
-fn cells(row: &Row) -> [String; HEADER.len()] {
+/// What tells a row from the others.
+struct Label {
+    name: &'static str,
+    of: fn(&Row) -> String,
+}
+
+/// The way of being woken, and what else there are several of.
+fn labels(report: &Report) -> Vec<Label> {
+    let options = &report.options;
+    let lists = &options.lists;
+    let notify: Label = Label {
+        name: "notify",
+        of: |row| row.notify.to_owned(),
+    };
+    let mut labels = vec![notify];
+    if options.runtime != "ours" {
+        labels.push(Label {
+            name: "runtime",
+            of: |row| row.runtime.to_owned(),
+        });
+    }
+    if lists.completion.len() > 1 {
+        labels.push(Label {
+            name: "completion",
+            of: |row| row.completion.to_owned(),
+        });
+    }
+    if options.rate_per_s.is_some() {
+        labels.push(Label {
+            name: "loop",
+            of: |row| row.load.to_owned(),
+        });
+    }
+    if lists.jobs.len() > 1 {
+        labels.push(Label {
+            name: "jobs",
+            of: |row| show_count(row.jobs as u64),
+        });
+    }
+    if lists.sizes_bytes.len() > 1 {
+        labels.push(Label {
+            name: "size",
+            of: |row| show_size(row.size_bytes),
+        });
+    }
+    labels
+}
+
+fn table<H: ToString>(labels: &[Label], header: &[H]) -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    let names = labels.iter().map(|label| label.name.to_owned());
+    let header = header.iter().map(ToString::to_string);
+    table.set_header(names.chain(header));
+    table
+}
+
+fn labelled(labels: &[Label], row: &Row, cells: Vec<String>) -> Vec<String> {
+    let labels = labels.iter().map(|label| (label.of)(row));
+    labels.chain(cells).collect()
+}
+
+/// Words to the left, numbers to the right.
+fn align(table: &mut Table, labels: usize) {
+    for column in table.column_iter_mut().skip(labels) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+fn cells(row: &Row) -> Vec<String> {
     let latency = &row.latency_us;
-    [
-        row.notify.to_owned(),
+    let none = || "-".to_owned();
+    vec![
         show_count(row.completed),
         show_count(row.failed),
         show_count(row.ops_per_s.round() as u64),
         format!("{:.1}", row.bytes_per_s / 1e6),
+        format!("{:.1}", latency.mean),
         format!("{:.1}", latency.p50),
         format!("{:.1}", latency.p99),
+        latency.p999.map_or_else(none, |us| format!("{us:.1}")),
         format!("{:.0}", row.in_flight.mean),
         show_count(row.pauses),
         show_count(row.wakes),
         format!("{:.2}", row.cpu_user_s + row.cpu_sys_s),
         row.engine_utilisation
-            .map_or_else(|| "-".to_owned(), |u| format!("{:.0} %", u * 100.0)),
-        if row.verified { "yes" } else { "NO" }.to_owned(),
+            .map_or_else(none, |u| format!("{:.0} %", u * 100.0)),
+        match (row.verified, row.results) {
+            (true, _) => "yes",
+            (false, "modelled") => "modelled",
+            (false, _) => "NO",
+        }
+        .to_owned(),
     ]
 }

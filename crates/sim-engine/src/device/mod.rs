@@ -210,6 +210,16 @@ impl SimDevice {
         self.shared.strike(endpoint, what)
     }
 
+    /// Completes what is done by now, at most `quota` operations (0: all), and says how many; never
+    /// moves a virtual clock, as [`Engine::poll`] does when it finds nothing. For devices that are
+    /// polled ([`Completions::Poll`]) by who moves the clock himself; others return 0.
+    pub fn poll_at_rest(&self, quota: usize) -> usize {
+        if self.drive() != Drive::Poll {
+            return 0;
+        }
+        self.poll_now(quota)
+    }
+
     /// What it has done so far. Exact after [`shutdown`](SimDevice::shutdown): an answer is
     /// counted just after it was given.
     #[must_use]

@@ -185,12 +185,15 @@ impl Jobs for PeerSet {
     }
 
     fn next_finished(&mut self, patience: Duration) -> Result<Option<usize>, RunError> {
-        let mut patience = patience;
         let engine = self.shared.client.engine();
         if engine.drive() == Drive::Poll {
             engine.poll(0);
-            patience = Duration::ZERO;
+            return self.next_ready(Duration::ZERO);
         }
+        self.next_ready(patience)
+    }
+
+    fn next_ready(&mut self, patience: Duration) -> Result<Option<usize>, RunError> {
         let mut deadline = None;
         loop {
             while let Some(token) = self.ready.pop_front() {
@@ -353,6 +356,8 @@ mod tests {
                 fallback: None,
                 payload: Arc::new(Payload::random(OpKind::Nop, 16, 1).expect("as above")),
                 timeout: options.timeout,
+                verifies: true,
+                pace: None,
                 done: Arc::new(AtomicU64::new(0)),
             };
             let desk = Rc::new(Desk::new(4));
