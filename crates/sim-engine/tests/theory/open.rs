@@ -54,6 +54,7 @@ fn littles_law(records: &[sim_engine::OpRecord]) {
 #[track_caller]
 fn assert_near(measured: f64, theory: f64) {
     let off = (measured / theory - 1.0).abs();
+    println!("{measured:.4} service times, in theory {theory:.4}");
     assert!(
         off < 0.02,
         "{measured} against {theory}: {:.2} %",
