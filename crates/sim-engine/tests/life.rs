@@ -338,3 +338,31 @@ fn who_gives_up_makes_room() {
     assert_eq!(stats.counters.orphaned, 2);
     assert!(stats.counters.balance());
 }
+
+#[test]
+fn a_shutdown_in_virtual_time_finishes_what_is_in_flight_and_a_kill_does_not() {
+    for kill in [false, true] {
+        for completions in ["threads", "poll"] {
+            let (device, _) = virtual_device(&format!(
+                "engines = 1\ncompletions = '{completions}'\n\
+                 [service_default]\nfixed_ns = 1_000_000"
+            ));
+            let under_way: Vec<_> = (0..3)
+                .map(|id| submit(&device, id).expect("room"))
+                .collect();
+            let now = if kill {
+                device.kill();
+                0
+            } else {
+                device.shutdown();
+                3_000_000
+            };
+            assert_eq!(device.clock().now_ns(), now);
+            for pending in under_way {
+                assert_eq!(pending.take().expect("answered").is_ok(), !kill);
+            }
+            let counters = device.counters();
+            assert!(counters.balance() && counters.in_flight == 0);
+        }
+    }
+}

@@ -251,7 +251,8 @@ impl SimDevice {
     }
 
     /// Takes no more requests, finishes those in flight (lost ones fail), ends the workers, and
-    /// returns the final counts. Again: returns the same.
+    /// returns the final counts. Again: returns the same. On a virtual clock it moves the clock until
+    /// they have finished.
     ///
     /// A callback that runs on one of the device's own threads, or in its poll, cannot wait for
     /// that thread: there this only begins the end, and returns the counts so far.
@@ -267,6 +268,7 @@ impl SimDevice {
             Ordering::SeqCst,
             Ordering::SeqCst,
         );
+        self.shared.drain_in_virtual_time();
         let panicked = self.end();
         assert!(!panicked, "a worker of the device panicked");
         self.stats()

@@ -368,6 +368,19 @@ impl Shared {
         step
     }
 
+    /// Moves the virtual clock, if it is one, until nothing is inside any more, the device is killed,
+    /// or the clock cannot be moved from here.
+    pub(super) fn drain_in_virtual_time(&self) {
+        let Some(clock) = self.clock.as_virtual() else {
+            return;
+        };
+        let is_empty = |endpoint: &Endpoint| endpoint.lock().model.is_empty();
+        while !self.is_dead()
+            && !self.endpoints.iter().all(is_empty)
+            && matches!(clock.step(), Step::Happened { .. })
+        {}
+    }
+
     /// Finishes what the poller has and what waits for it.
     pub(super) fn end_polling(&self, poller: &mut Worker) {
         poller.poll(self, &self.inbox, 0);

@@ -141,6 +141,12 @@ impl Worker {
 
     /// Completes a request, and holds its wake back.
     fn complete(&mut self, device: &Shared, answered: Answered) {
+        if device.is_virtual() {
+            // At once: how long a wake is held back depends on the wall's clock.
+            complete(device, answered, &mut self.wakes);
+            self.tell();
+            return;
+        }
         let ring = answered.route.ring;
         let first = self.wakes.is_empty();
         complete(device, answered, &mut self.wakes);
@@ -209,7 +215,7 @@ impl Worker {
             survive(|| work.route.completion.nudge());
         }
         if work.route.outcome() == Outcome::Lost {
-            self.lose(work);
+            self.lose(device, work);
             return false;
         }
         let answered = carry_out(device, work);
@@ -217,8 +223,10 @@ impl Worker {
         true
     }
 
-    fn lose(&mut self, work: Work) {
-        self.next_limbo_check.get_or_insert_with(Instant::now);
+    fn lose(&mut self, device: &Shared, work: Work) {
+        if !device.is_virtual() {
+            self.next_limbo_check.get_or_insert_with(Instant::now);
+        }
         self.limbo.push(work);
     }
 
@@ -292,7 +300,7 @@ impl Worker {
                 fail(device, job.into_work(), FailureKind::Down, &mut self.wakes);
                 return true;
             }
-            Happening::Request(Out::Lost { load }) => self.lose(load.into_work()),
+            Happening::Request(Out::Lost { load }) => self.lose(device, load.into_work()),
             Happening::Request(Out::Started { at, engine, start }) => {
                 device.observe(&DeviceEvent::Started {
                     at_ns: at,
@@ -348,8 +356,12 @@ impl Worker {
         }
     }
 
-    /// The same, now and then.
+    /// The same, now and then; in virtual time each time.
     fn check_limbo(&mut self, device: &Shared) {
+        if device.is_virtual() {
+            self.clear_limbo(device);
+            return;
+        }
         let Some(at) = self.next_limbo_check else {
             return;
         };
@@ -362,7 +374,7 @@ impl Worker {
     }
 
     /// The end: completes what there is, each when it is due; what is lost or on an endpoint that has
-    /// died fails. On a virtual clock nobody waits, and all that is inside fails.
+    /// died fails. On a virtual clock the time for that has passed already, or nobody waits for it.
     pub(crate) fn finish(mut self, device: &Shared) {
         loop {
             self.look(device);
