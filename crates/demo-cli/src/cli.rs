@@ -228,7 +228,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_parser = parse_threads, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// How the result is printed.
-    #[arg(long, value_enum, default_value_t = SimulateFormat::Table)]
+    #[arg(long, value_enum, default_value_t = SimulateFormat::Table, conflicts_with = "trace")]
     pub(crate) format: SimulateFormat,
     /// Put results together that were printed with --format json, instead of running.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["seeds", "seed"])]

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use sim_engine::presets;
+use sim_engine::{DeviceConfig, presets};
 
 use crate::cli::{DevicesArgs, EngineName};
 use crate::engine::{device_file, preset_names};
@@ -19,7 +19,12 @@ pub(crate) fn devices(args: &DevicesArgs, out: &mut Out) -> Result<ExitCode, Err
         })?;
         out.write(preset.toml.as_bytes())?;
     } else if let Some(path) = &args.check {
-        let config = device_file(path)?;
+        let config = device_file(path).map_err(|error| match path.to_str() {
+            Some(name) if DeviceConfig::preset(name).is_some() => InputError::IsAPreset {
+                name: name.to_owned(),
+            },
+            _ => error,
+        })?;
         out.line(format_args!("{}: a good device file", config.name))?;
     } else {
         let width = presets().iter().map(|p| p.name.len()).max().unwrap_or(0);

@@ -87,8 +87,12 @@ pub(crate) enum InputError {
     DeviceFile { path: PathBuf, message: String },
     #[error("the device {name} cannot be opened: {message}")]
     Device { name: String, message: String },
-    #[error("no preset is called {name}; the presets are {presets}")]
+    #[error(
+        "no preset is called {name}; the presets are {presets}, and a file is looked at with --check"
+    )]
     NoSuchPreset { name: String, presets: String },
+    #[error("{name} is a preset, not a file; see it with --show {name}")]
+    IsAPreset { name: String },
     #[error("--device {device} is for --engine sim; the software engine has no device")]
     DeviceWithoutSim { device: String },
     #[error("{op} is not a cipher that a file can be encrypted with here; give one of {ciphers}")]

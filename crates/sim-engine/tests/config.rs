@@ -86,6 +86,14 @@ fn a_value_out_of_range_is_named_with_what_it_may_be() {
             "batch.size is 65; give 0 (no batches) to 64",
         ),
         (
+            "[batch]\nsize = 8\nflush_ns = 0",
+            "batch.flush_ns is 0; give how long a batch that is not full waits, at least 1",
+        ),
+        (
+            "[detection]\ncoalesce_max = 8",
+            "detection.coalesce_max is 8; give none, or how long an answer waits for others: coalesce_ns",
+        ),
+        (
             "[throttle]\nburst = 0",
             "throttle.burst is 0; give at least 1",
         ),
@@ -139,7 +147,7 @@ fn a_value_out_of_range_is_named_with_what_it_may_be() {
     let error = error("name = \"\"");
     assert_eq!(
         error.to_string(),
-        "line 1: name is ; give a name that is not empty, on one line"
+        "line 1: name is ''; give a name that is not empty, on one line"
     );
 }
 
@@ -147,9 +155,17 @@ fn a_value_out_of_range_is_named_with_what_it_may_be() {
 fn a_scripted_fault_is_checked_and_has_its_place() {
     let head = "name = 'x'\nendpoints = 2\nengines = 4\n[[faults.script]]\nat_op = 1\nfault = 'lost'\n\n[[faults.script]]\n";
     let cases = [
-        ("fault = 'lost'\nat_ns = 5", 8, "at_op, or for stall"),
-        ("fault = 'death'", 8, "at_op, or for stall"),
-        ("fault = 'death'\nat_op = 1\nat_ns = 1", 8, "and not both"),
+        (
+            "fault = 'lost'\nat_ns = 5",
+            10,
+            "only stall and death strike at a point",
+        ),
+        ("fault = 'death'", 8, "either at_op or at_ns"),
+        (
+            "fault = 'death'\nat_op = 1\nat_ns = 1",
+            8,
+            "both at_op and at_ns",
+        ),
         (
             "fault = 'death'\nat_ns = 1\nendpoint = 2",
             11,

@@ -57,6 +57,14 @@ fn every_name_of_a_device_file_is_on_the_page() {
 }
 
 #[test]
+fn the_file_on_the_page_is_one() {
+    let (_, from) = PAGE.split_once("```toml\n").expect("there is one");
+    let (file, _) = from.split_once("```").expect("it ends");
+    let config = DeviceConfig::from_toml(file).expect("it is taken");
+    assert_eq!(config.faults.script.len(), 2);
+}
+
+#[test]
 fn every_fault_of_a_script_can_be_written() {
     for fault in FaultName::ALL {
         let name = format!("{fault:?}");

@@ -66,7 +66,7 @@ pub(super) fn run(setup: &Setup, seed: u64, log: bool) -> Outcome {
     if plan.fallback {
         client = client.with_fallback(Arc::new(SoftwareEngine::new()));
     }
-    checker.note(0, format_args!("{:?}, {:?}", plan.wake, plan.habits));
+    checker.note(0, &plan);
     let world = Rc::new(World {
         clock: clock.clone(),
         device,

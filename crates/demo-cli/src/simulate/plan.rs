@@ -1,6 +1,8 @@
 //! What a seed decides before anything runs: the device, its faults, and what the application is
 //! given to.
 
+use std::fmt;
+
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use sim_engine::DeviceConfig;
@@ -106,6 +108,41 @@ impl Plan {
             habits,
             device,
         }
+    }
+}
+
+/// In words, for the top of a trace.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wake = match self.wake {
+            Wake::Callback => "woken by callback",
+            Wake::SharedFd => "woken by a shared fd",
+            Wake::Fd => "woken by fds",
+            Wake::Polling => "resumed in turn",
+        };
+        let fallback = if self.fallback { "with" } else { "without" };
+        write!(
+            f,
+            "jobs are {wake}, {fallback} fallback, time-out {} ns; once in so many turns:",
+            self.tick_ns.saturating_mul(8)
+        )?;
+        let h = &self.habits;
+        for (what, often) in [
+            ("cancel", h.cancel),
+            ("drop", h.drop),
+            ("resume unasked", h.spurious),
+            ("run outside", h.outside),
+            ("work", h.work),
+            ("strike", h.strike),
+            ("end the device", h.end),
+            ("block pausing", h.blocked),
+            ("start inside", h.nested),
+        ] {
+            if often > 0 {
+                write!(f, " {what} {often},")?;
+            }
+        }
+        f.write_str(" or never")
     }
 }
 

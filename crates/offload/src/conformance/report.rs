@@ -141,13 +141,20 @@ impl fmt::Display for Report {
 }
 
 /// An engine that breaks rules.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Nonconforming(
     /// The report, with at least one failure.
     pub Report,
 );
 
 impl fmt::Display for Nonconforming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The report too: it is what a `main` that ends with `?` prints.
+impl fmt::Debug for Nonconforming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

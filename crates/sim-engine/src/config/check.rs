@@ -22,7 +22,7 @@ impl DeviceConfig {
     pub fn check(&self) -> Checked {
         in_range(
             "name",
-            &self.name,
+            format_args!("'{}'", self.name),
             !self.name.is_empty() && !self.name.chars().any(char::is_control),
             "a name that is not empty, on one line",
         )?;
@@ -119,6 +119,12 @@ impl DeviceConfig {
             second,
         )?;
         in_range(
+            "detection.coalesce_max",
+            detection.coalesce_max,
+            detection.coalesce_max == 0 || detection.coalesce_ns > 0,
+            "none, or how long an answer waits for others: coalesce_ns",
+        )?;
+        in_range(
             "batch.size",
             self.batch.size,
             self.batch.size <= 64,
@@ -129,6 +135,12 @@ impl DeviceConfig {
             self.batch.flush_ns,
             MINUTE_NS,
             "at most a minute (60000000000 ns)",
+        )?;
+        in_range(
+            "batch.flush_ns",
+            self.batch.flush_ns,
+            self.batch.size <= 1 || self.batch.flush_ns > 0,
+            "how long a batch that is not full waits, at least 1",
         )?;
         let throttle = self.throttle;
         in_range(
@@ -167,17 +179,27 @@ impl DeviceConfig {
 
     fn check_scripted(&self, field: &str, fault: &ScriptedFault) -> Checked {
         let of_the_endpoint = matches!(fault.fault, FaultName::Stall | FaultName::Death);
-        let when = match (fault.at_op, fault.at_ns) {
-            (Some(_), None) => true,
-            (None, Some(ns)) => of_the_endpoint && ns <= HOUR_NS,
-            _ => false,
+        let (times, one) = match (fault.at_op, fault.at_ns) {
+            (None, None) => ("at no operation and no time", false),
+            (Some(_), Some(_)) => ("both at_op and at_ns", false),
+            _ => ("one", true),
         };
-        in_range(
-            field,
-            format_args!("at_op {:?}, at_ns {:?}", fault.at_op, fault.at_ns),
-            when,
-            "at_op, or for stall and death at_ns (at most an hour), and not both",
-        )?;
+        in_range(field, times, one, "either at_op or at_ns")?;
+        if let Some(ns) = fault.at_ns {
+            let field = format!("{field}.at_ns");
+            in_range(
+                &field,
+                ns,
+                of_the_endpoint,
+                "at_op: only stall and death strike at a point in time",
+            )?;
+            in_range(
+                &field,
+                ns,
+                ns <= HOUR_NS,
+                "at most an hour (3600000000000 ns)",
+            )?;
+        }
         in_range(
             &format!("{field}.endpoint"),
             fault.endpoint,

@@ -33,7 +33,7 @@ pub use faults::{FaultName, Faults, Late, ScriptedFault, Slow, Stall};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DeviceConfig {
-    /// The device's name: lower case, for reports.
+    /// The device's name, for reports: on one line.
     pub name: String,
     /// One sentence on what it is.
     #[serde(default)]
