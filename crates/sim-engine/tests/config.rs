@@ -147,7 +147,7 @@ fn a_value_out_of_range_is_named_with_what_it_may_be() {
     let error = error("name = \"\"");
     assert_eq!(
         error.to_string(),
-        "line 1: name is ''; give a name that is not empty, on one line"
+        "line 1: name is empty; give a name that is not empty, on one line"
     );
 }
 

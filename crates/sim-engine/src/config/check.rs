@@ -22,7 +22,11 @@ impl DeviceConfig {
     pub fn check(&self) -> Checked {
         in_range(
             "name",
-            format_args!("'{}'", self.name),
+            if self.name.is_empty() {
+                "empty"
+            } else {
+                &self.name
+            },
             !self.name.is_empty() && !self.name.chars().any(char::is_control),
             "a name that is not empty, on one line",
         )?;
