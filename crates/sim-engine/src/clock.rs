@@ -78,8 +78,9 @@ pub(crate) trait Timed: Send + Sync {
     /// When something happens next.
     fn next_at(&self) -> Option<u64>;
 
-    /// Lets happen what happens until `now`. Returns how many requests were completed.
-    fn run(&self, now: u64) -> usize;
+    /// Lets happen what happens until `now`. Returns how many requests were completed; `None` if
+    /// somebody else is at work with it, so that nothing was done.
+    fn run(&self, now: u64) -> Option<usize>;
 }
 
 /// A time in which nothing happens by itself: one thread runs its jobs until none is ready, and then
@@ -132,8 +133,8 @@ pub enum Step {
     Limit,
     /// Nothing will ever happen, unless something is submitted.
     Idle,
-    /// Nothing was done, as the clock is being moved: this is an event's callback, or another thread
-    /// moves it.
+    /// Nothing was done, as the clock is being moved or the device polled: this is a callback, or
+    /// another thread does it.
     Moving,
 }
 
@@ -179,8 +180,9 @@ impl VirtualClock {
         };
         self.advance(at);
         match device {
-            Next::Device(device) => Step::Happened {
-                completed: device.run(at),
+            Next::Device(device) => match device.run(at) {
+                Some(completed) => Step::Happened { completed },
+                None => Step::Moving,
             },
             Next::Ticker(ticker) => {
                 ticker.tick();

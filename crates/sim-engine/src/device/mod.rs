@@ -349,7 +349,7 @@ impl SimDevice {
     fn poll_now(&self, quota: usize) -> usize {
         // Somebody else polls, or a callback polls from inside a poll: nothing left to do here.
         let shared = &*self.shared;
-        let Ok(poller) = shared.poller.try_lock() else {
+        let Some(poller) = shared.try_poller() else {
             return 0;
         };
         shared.with_poller(poller, |poller| {

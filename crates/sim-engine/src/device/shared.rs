@@ -1,7 +1,7 @@
 //! What a device's threads share with its users.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread::ThreadId;
 use std::time::Instant;
 
@@ -354,9 +354,18 @@ impl Shared {
         f: impl FnOnce(&mut Worker) -> T,
     ) -> T {
         *lock(&self.polling) = Some(std::thread::current().id());
-        let result = f(&mut poller);
-        *lock(&self.polling) = None;
-        result
+        let _polling = Polling(&self.polling);
+        f(&mut poller)
+    }
+
+    /// The poller, if nobody is at work with it.
+    pub(super) fn try_poller(&self) -> Option<MutexGuard<'_, Worker>> {
+        match self.poller.try_lock() {
+            Ok(poller) => Some(poller),
+            // An observer has panicked: the poller is whole at each step.
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Moves the virtual clock, and completes at most `quota` requests of this device.
@@ -410,6 +419,15 @@ impl Shared {
     }
 }
 
+/// Says that the poller is free again, also when an observer panics.
+struct Polling<'a>(&'a Mutex<Option<ThreadId>>);
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        *lock(self.0) = None;
+    }
+}
+
 /// In virtual time: the clock lets happen what happens.
 impl Timed for Shared {
     fn next_at(&self) -> Option<u64> {
@@ -419,12 +437,10 @@ impl Timed for Shared {
         Shared::next_at(self)
     }
 
-    fn run(&self, _now: u64) -> usize {
-        let Ok(poller) = self.poller.try_lock() else {
-            return 0;
-        };
+    fn run(&self, _now: u64) -> Option<usize> {
+        let poller = self.try_poller()?;
         let polled = self.config.completions == Completions::Poll;
-        self.with_poller(poller, |poller| {
+        let done = self.with_poller(poller, |poller| {
             poller.look(self);
             let done = if polled {
                 poller.deal_without_answers(self);
@@ -439,7 +455,8 @@ impl Timed for Shared {
             poller.tell();
             self.catch_up(poller);
             done
-        })
+        });
+        Some(done)
     }
 }
 
