@@ -464,11 +464,7 @@ impl Engine for SimDevice {
     }
 
     fn drive(&self) -> Drive {
-        match self.shared.config.completions {
-            Completions::Poll => Drive::Poll,
-            _ if self.shared.is_virtual() => Drive::Poll,
-            _ => Drive::Threads,
-        }
+        self.shared.drive()
     }
 
     fn poll(&self, quota: usize) -> usize {

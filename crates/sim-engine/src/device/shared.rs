@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread::ThreadId;
 use std::time::Instant;
 
-use offload::{FailureKind, Gate, OpKind, Reason, Ticket};
+use offload::{Drive, FailureKind, Gate, OpKind, Reason, Ticket};
 use waitctx::WakeBatch;
 
 use super::endpoint::{Endpoint, Strike};
@@ -129,6 +129,15 @@ impl Shared {
 
     pub(crate) fn is_virtual(&self) -> bool {
         self.clock.as_virtual().is_some()
+    }
+
+    /// Who makes its completions happen.
+    pub(super) fn drive(&self) -> Drive {
+        match self.config.completions {
+            Completions::Poll => Drive::Poll,
+            _ if self.is_virtual() => Drive::Poll,
+            _ => Drive::Threads,
+        }
     }
 
     pub(crate) fn now(&self) -> Nanos {
@@ -335,13 +344,12 @@ impl Shared {
         if !self.has_events() {
             return;
         }
-        match self.poller.try_lock() {
-            Ok(poller) => self.with_poller(poller, |poller| {
-                poller.sweep(self);
-                poller.deal(self, usize::MAX);
-                poller.tell();
-            }),
-            Err(_) => self.sweep.store(true, Ordering::Relaxed),
+        // Said first: whoever has the poller looks again when it is free.
+        self.sweep.store(true, Ordering::SeqCst);
+        while self.sweep.load(Ordering::SeqCst)
+            && let Some(poller) = self.try_poller()
+        {
+            self.with_poller(poller, |poller| self.catch_up(poller));
         }
     }
 
@@ -408,12 +416,15 @@ impl Shared {
 
     /// The same for who has held the poller and now sees what was asked for meanwhile.
     pub(super) fn catch_up(&self, poller: &mut Worker) {
-        if self.sweep.swap(false, Ordering::Relaxed) {
+        // Again for what callbacks have given up meanwhile.
+        while self.sweep.swap(false, Ordering::SeqCst) {
             poller.sweep(self);
             poller.deal(self, usize::MAX);
+            poller.tell();
         }
-        // A callback asked for the end from inside this poll.
-        if self.ending.load(Ordering::SeqCst) && !self.inbox.is_closed() {
+        // A callback asked for the end from inside this poll. Worker threads see to theirs.
+        let polled = self.drive() == Drive::Poll;
+        if polled && self.ending.load(Ordering::SeqCst) && !self.inbox.is_closed() {
             self.end_polling(poller);
         }
     }
