@@ -356,7 +356,7 @@ impl Worker {
         }
     }
 
-    /// The same, now and then; in virtual time each time.
+    /// The same, now and then; on a virtual clock each time, as the wall's must not decide anything.
     fn check_limbo(&mut self, device: &Shared) {
         if device.is_virtual() {
             self.clear_limbo(device);
