@@ -305,7 +305,10 @@ impl OffloadClient {
         // Of somebody else's time, or of the wall's.
         let by_hand = self.shared.timeout.and(self.shared.by_hand.as_ref());
         let began = by_hand.map_or(0, Ticker::now);
-        let deadline = (self.shared.timeout).and_then(|t| Instant::now().checked_add(t));
+        let deadline = match by_hand {
+            Some(_) => None,
+            None => (self.shared.timeout).and_then(|t| Instant::now().checked_add(t)),
+        };
         let is_over = || match (by_hand, deadline) {
             (Some(ticker), _) => ticker.is_over(began),
             (None, Some(deadline)) => Instant::now() >= deadline,
@@ -340,8 +343,9 @@ impl OffloadClient {
                 Ok(())
             }
         };
-        // Not older than any time-out: it is this thread that looks at the clock.
-        let since = 0;
+        // By the wall's time it is this thread that looks at the clock: not older than any time-out,
+        // which is 0. A ticker wakes it.
+        let since = began;
         let renew = |kept: &mut _| waiter.renew_notifier(kept);
         let seat = self.submit(engine, request, since, renew, wait)?;
         loop {

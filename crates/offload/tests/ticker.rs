@@ -94,3 +94,32 @@ fn outside_a_job_too() {
     assert_timed_out(client.run(request(1)));
     assert_eq!(client.stats().timed_out, 1);
 }
+
+#[test]
+fn a_thread_that_sleeps_outside_a_job_is_woken_by_the_ticks() {
+    let ticker = Ticker::new();
+    let held = Held::new();
+    // Far longer than the test may take: only the ticks can end it.
+    let client = OffloadClient::new(held.clone())
+        .with_timeout(Some(Duration::from_secs(3600)))
+        .with_ticker(&ticker);
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = done.send(client.run(request(1)));
+    });
+    let mut ran = None;
+    // The bound only ends a test that would hang.
+    for _ in 0..3_000 {
+        ticker.tick();
+        ran = ended.recv_timeout(Duration::from_millis(10)).ok();
+        if ran.is_some() {
+            break;
+        }
+    }
+    let ran = ran.expect("the ticks do not wake it");
+    let Err(OffloadError::Failed(failure)) = ran else {
+        panic!("{ran:?}");
+    };
+    let millis = 3_600_000;
+    assert_eq!(failure.kind, FailureKind::TimedOut { millis });
+}
