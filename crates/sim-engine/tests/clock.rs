@@ -1,8 +1,8 @@
 //! A virtual clock goes on for as long as a time-out may run, and then stands still.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_core::{JobOutcome, start_job};
@@ -168,4 +168,35 @@ fn a_panic_of_an_observer_does_not_stop_the_device() {
     // Waits for what is inside, and is not taken for a call from inside a poll.
     let _third = submit(&device, &ctx);
     assert_eq!(device.shutdown().counters.in_flight, 0);
+}
+
+/// Notes the instance of each request.
+#[derive(Default)]
+struct Instances(Mutex<Vec<u32>>);
+
+impl Observer for Instances {
+    fn observe(&self, event: &DeviceEvent) {
+        if let DeviceEvent::Submitted { instance, .. } = event {
+            self.0.lock().expect("no panic").push(*instance);
+        }
+    }
+}
+
+#[test]
+fn a_run_is_the_same_on_whatever_thread() {
+    let text = "name = 'two'\n instances = 2\n instance_choice = 'thread'";
+    let config = DeviceConfig::from_toml(text).expect("a device file");
+    let run = || {
+        let seen = Arc::new(Instances::default());
+        let device = SimDevice::builder(&config).clock(&SimClock::virtual_time());
+        let device = device.observer(seen.clone()).open().expect("it opens");
+        let ctx = WaitCtx::new();
+        ctx.set_silent(true).expect("no wake yet");
+        let _pending = submit(&device, &ctx);
+        seen.0.lock().expect("no panic").clone()
+    };
+    for _ in 0..4 {
+        let seen = std::thread::scope(|scope| scope.spawn(run).join());
+        assert_eq!(seen.expect("no panic"), [0]);
+    }
 }

@@ -1,7 +1,7 @@
 //! What a device's threads share with its users.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::thread::ThreadId;
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::fault::{FaultPlan, Outcome};
 use crate::inbox::Inbox;
 use crate::model::{Course, Nanos};
 use crate::observe::{DeviceEvent, Observer};
-use crate::work::{Job, Work, Worker, fail};
+use crate::work::{Job, Work, Worker, fail, survive};
 
 /// See the top of the file.
 pub(crate) struct Shared {
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     /// Of each ring its endpoint and its instance there.
     places: Vec<(u32, u32)>,
     next_instance: AtomicUsize,
+    /// The number of the thread that was the first to choose an instance.
+    first_thread: OnceLock<usize>,
     throttle: Option<Mutex<Bucket>>,
     /// Closed when the workers, or the poller, have ended.
     pub(super) inbox: Inbox,
@@ -98,6 +100,7 @@ impl Shared {
             rings: instances.flatten().map(Gate::new).collect(),
             places: places.collect(),
             next_instance: AtomicUsize::new(0),
+            first_thread: OnceLock::new(),
             throttle: Bucket::new(config.throttle, opened).map(Mutex::new),
             inbox: Inbox::new(match config.completions {
                 Completions::Poll => 1,
@@ -213,7 +216,13 @@ impl Shared {
         let first = match self.config.instance_choice {
             _ if instances == 1 => 0,
             InstanceChoice::RoundRobin => self.next_instance.fetch_add(1, Ordering::Relaxed),
-            InstanceChoice::Thread => thread_number(),
+            InstanceChoice::Thread => {
+                // From the first one that came on: how many threads there were before must not
+                // decide what one thread's run is like.
+                let number = thread_number();
+                let first = *self.first_thread.get_or_init(|| number);
+                (number % instances + instances - first % instances) % instances
+            }
         };
         let one_only = self.config.instance_choice == InstanceChoice::Thread;
         let rings = (0..instances).filter_map(move |n| {
@@ -237,7 +246,10 @@ impl Shared {
             match self.rings.iter().position(|ring| ring.issued(&ticket)) {
                 // Of an endpoint that is down: somebody else in line may have the room, and fare
                 // as this one.
-                Some(at) if !self.endpoint_of(at as u32).takes_requests() => drop(ticket),
+                Some(at) if !self.endpoint_of(at as u32).takes_requests() => {
+                    // Whoever is woken by it may panic.
+                    survive(|| drop(ticket));
+                }
                 Some(at) => {
                     return match self.rings[at].enter(Some(ticket)) {
                         Ok(()) => Ok(at as u32),
