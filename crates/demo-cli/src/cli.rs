@@ -212,7 +212,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "S", conflicts_with = "seeds")]
     pub(crate) seed: Option<u64>,
     /// Print what happens, event by event. With --seed.
-    #[arg(long, requires = "seed")]
+    #[arg(long, requires = "seed", conflicts_with_all = ["seeds", "merge"])]
     pub(crate) trace: bool,
     /// The simulated device: a preset (see 'demo-cli devices') or a device file. Each seed leaves
     /// some of its faults out and makes others more frequent. [default: flaky]

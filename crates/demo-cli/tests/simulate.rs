@@ -82,6 +82,25 @@ fn planted_bugs_are_found_and_their_seeds_replay() {
     }
 }
 
+/// A device that is polled, one that answers before the pause, and one with a ring of one.
+#[test]
+fn seeds_pass_on_other_devices() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let flaky = stdout(&common::run(&["devices", "--show", "flaky"]));
+    for (name, lines) in [
+        ("polled", "completions = 'poll'"),
+        ("before-pause", "completions = 'before-pause'"),
+        ("narrow", "instances = 2\nasym_ring_depth_max = 1"),
+        ("many", "endpoints = 16\ninstance_choice = 'thread'"),
+    ] {
+        let path = directory.path().join(name);
+        std::fs::write(&path, format!("{lines}\n{flaky}")).expect("written");
+        let path = path.to_str().expect("plain");
+        let run = run(&["simulate", "--seeds", "0..200", "--device", path]);
+        assert_eq!(run.code, 0, "{name}: {}{}", run.out, run.err);
+    }
+}
+
 #[test]
 fn a_seed_does_the_same_each_time() {
     for seed in ["0", "7", "48"] {
@@ -130,7 +149,12 @@ fn bad_input_is_said_in_one_sentence() {
     let not_json = directory.path().join("not.json");
     std::fs::write(&not_json, "{}").expect("written");
     let not_json = not_json.to_str().expect("plain");
-    let cases: [(&[&str], &str); 6] = [
+    let too_many = directory.path().join("too-many.json");
+    let claims = r#"{"schema":1,"device":"x","jobs":1,"total":1,"seeds":[[0,3]],
+        "passed":4,"operations":1,"seconds":1.0,"failure":null}"#;
+    std::fs::write(&too_many, claims).expect("written");
+    let too_many = too_many.to_str().expect("plain");
+    let cases: [(&[&str], &str); 9] = [
         (&["simulate", "--seeds", "5..5"], "the one behind the last"),
         (&["simulate", "--seeds", "a..5"], "the one behind the last"),
         (
@@ -138,6 +162,12 @@ fn bad_input_is_said_in_one_sentence() {
             "the one behind",
         ),
         (&["simulate", "--trace"], "--seed"),
+        (&["simulate", "--trace", "--seeds", "0..1"], "--seeds"),
+        (
+            &["simulate", "--trace", "--seed", "1", "--format", "json"],
+            "--trace",
+        ),
+        (&["simulate", "--merge", too_many], "3 seeds and 4"),
         (&["simulate", "--plant", "worm"], "lost-wake"),
         (&["simulate", "--merge", not_json], "is not a result of"),
     ];

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use waitctx::{Notifier, Status};
 use crate::completion::Answer;
 use crate::engine::{Drive, Engine, Reason, Refused, Submission};
 use crate::error::OffloadError;
+use crate::figures::{ClientStats, Figures, count};
 use crate::gate::Ticket;
 use crate::request::{Failure, FailureKind, Request, Response};
 use crate::slots::{Seat, Slots};
@@ -41,39 +41,8 @@ struct Shared {
     figures: Figures,
 }
 
-/// What happened beside the ordinary. Relaxed counts: nothing depends on their order.
-#[derive(Default)]
-struct Figures {
-    ring_full: AtomicU64,
-    resumed_early: AtomicU64,
-    fell_back: AtomicU64,
-    timed_out: AtomicU64,
-    abandoned: AtomicU64,
-}
-
-/// What happened to a client's operations, beside succeeding or failing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ClientStats {
-    /// Refusals for a full ring. The operation waited for room and was submitted again.
-    pub ring_full: u64,
-    /// Resumes of a job whose operation was on the device and not answered yet: woken for no
-    /// reason, or for something else.
-    pub resumed_early: u64,
-    /// Operations that were given to the fallback engine.
-    pub fell_back: u64,
-    /// Operations that were given up because their time was over.
-    pub timed_out: u64,
-    /// Operations that were given up because their job was cancelled.
-    pub abandoned: u64,
-}
-
 /// How long a thread that blocks waits in line before it takes over room that others do not use.
 const INSIST_AFTER: Duration = Duration::from_millis(1);
-
-fn count(figure: &AtomicU64) {
-    figure.fetch_add(1, Ordering::Relaxed);
-}
 
 impl OffloadClient {
     /// How long an operation may take unless told otherwise: 10 s, which is what nginx's async
@@ -165,14 +134,7 @@ impl OffloadClient {
     /// What happened so far.
     #[must_use]
     pub fn stats(&self) -> ClientStats {
-        let figures = &self.shared.figures;
-        ClientStats {
-            ring_full: figures.ring_full.load(Ordering::Relaxed),
-            resumed_early: figures.resumed_early.load(Ordering::Relaxed),
-            fell_back: figures.fell_back.load(Ordering::Relaxed),
-            timed_out: figures.timed_out.load(Ordering::Relaxed),
-            abandoned: figures.abandoned.load(Ordering::Relaxed),
-        }
+        self.shared.figures.stats()
     }
 
     /// Runs one operation and returns its response.

@@ -88,7 +88,9 @@ pub(crate) trait Timed: Send + Sync {
 /// [`Engine::poll`](offload::Engine::poll) of such a device). The same seed gives the same events in
 /// the same order at the same times, however fast the host is.
 ///
-/// It may be used from any thread, but only if one thread does all is a run the same each time.
+/// It may be used from any thread, but only if one thread does all is a run the same each time. A
+/// callback of an event cannot move it: an operation outside a job that is run there, which would wait
+/// for the clock, waits for ever.
 #[derive(Clone)]
 pub struct VirtualClock {
     shared: Arc<Shared>,

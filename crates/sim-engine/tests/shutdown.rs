@@ -367,7 +367,7 @@ fn a_callback_can_end_the_device_it_is_called_by() {
             assert!(counters.balance(), "{kind}: {counters:?}");
             for op in &others {
                 let answer = op.take().expect("answered");
-                assert!(kill || answer.is_ok(), "{kind}: drained");
+                assert!(kill || answer.is_ok(), "{kind}: drained: {answer:?}");
             }
             assert_down(&device);
         }

@@ -213,5 +213,12 @@ fn read(path: &Path) -> Result<Campaign, InputError> {
     if result.seeds.iter().any(|(start, end)| start >= end) {
         return Err(wrong("a range of seeds ends before it begins".to_owned()));
     }
+    let seeds: u64 = result.seeds.iter().map(|(start, end)| end - start).sum();
+    if result.passed > seeds {
+        let passed = result.passed;
+        return Err(wrong(format!(
+            "it has {seeds} seeds and {passed} of them passed"
+        )));
+    }
     Ok(result)
 }

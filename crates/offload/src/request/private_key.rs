@@ -143,7 +143,8 @@ impl PrivateKey {
 
     /// The key as `T`, a library's own form of it: made by `prepare` the first time, kept beside the
     /// key, and shared from then on by all clones of it on all threads. It is dropped with the last
-    /// clone; that it wipes itself is up to `T`.
+    /// clone; that it wipes itself is up to `T`, which must not keep a clone of the key: the two would
+    /// keep each other.
     ///
     /// No lock is held while `prepare` runs. If several threads get there first, each prepares, and
     /// all are given the same one. What fails is not kept.

@@ -1,29 +1,30 @@
 //! The device: what applications submit to.
 
 use std::fmt;
-use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
 
 use offload::{
-    Counters, Drive, Engine, Failure, FailureKind, OpKind, Reason, Refused, Request, Response,
-    Submission, Ticket,
+    Counters, Drive, Engine, Failure, OpKind, Reason, Refused, Request, Response, Submission,
+    Ticket,
 };
 use waitctx::{Notifier, WakeBatch};
 
-use crate::clock::{SimClock, Step, Timed};
+use crate::clock::{SimClock, Step};
 use crate::compute;
-use crate::config::{Completions, DeviceConfig, DeviceFileError};
-use crate::fault::{Fate, FaultPlan, Outcome, Refusal};
-use crate::observe::{DeviceEvent, Observer};
-use crate::plant::Plant;
-use crate::work::{Route, Work, Worker, carry_out, complete, fail};
+use crate::config::{Completions, DeviceConfig};
+use crate::fault::{Fate, Outcome, Refusal};
+use crate::observe::DeviceEvent;
+use crate::work::{Route, Work, carry_out, complete};
 
+mod builder;
 mod endpoint;
 mod shared;
 mod throttle;
+mod virtual_time;
 
+pub use builder::{Builder, OpenError};
 use endpoint::Endpoint;
 pub(crate) use endpoint::Happening;
 pub use endpoint::{Health, Strike};
@@ -45,18 +46,6 @@ pub struct SimDevice {
     threads: Vec<ThreadId>,
 }
 
-/// Why a device was not opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The configuration is not one.
-    #[error("the device cannot be opened: {0}")]
-    Config(#[from] DeviceFileError),
-    /// A worker thread could not be started.
-    #[error("a worker thread of the device could not be started: {0}; lower `workers`")]
-    Worker(#[source] io::Error),
-}
-
 /// What a device has done.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -74,89 +63,6 @@ pub struct DeviceStats {
     pub not_started: u64,
 }
 
-/// How a device is opened: see [`SimDevice::builder`].
-#[must_use = "nothing is opened before `open`"]
-pub struct Builder<'a> {
-    config: &'a DeviceConfig,
-    seed: u64,
-    clock: SimClock,
-    observer: Option<Arc<dyn Observer>>,
-    plant: Option<Plant>,
-}
-
-impl fmt::Debug for Builder<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("name", &self.config.name)
-            .field("seed", &self.seed)
-            .field("clock", &self.clock)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Builder<'_> {
-    /// Decides which operations its faults strike, and by how much service times vary. Unless said, 0.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// Its time. Unless said, the wall's.
-    pub fn clock(mut self, clock: &SimClock) -> Self {
-        self.clock = clock.clone();
-        self
-    }
-
-    /// Told of all that happens on it. Unless said, nobody is; it costs two looks at the clock for
-    /// each operation, and more.
-    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.observer = Some(observer);
-        self
-    }
-
-    /// Builds a bug in, to show that it is found.
-    #[doc(hidden)]
-    pub fn plant(mut self, bug: Option<Plant>) -> Self {
-        self.plant = bug;
-        self
-    }
-
-    /// Opens it, and starts its workers, if it has any.
-    ///
-    /// # Errors
-    ///
-    /// [`OpenError`].
-    pub fn open(self) -> Result<Arc<SimDevice>, OpenError> {
-        let config = self.config;
-        config.check()?;
-        let plan = FaultPlan::new(&config.faults, config.jitter, self.seed, self.plant);
-        let shared = Arc::new(Shared::new(config, plan, self.clock, self.observer));
-        if let Some(clock) = shared.clock.as_virtual() {
-            let timed: Arc<dyn Timed> = shared.clone();
-            clock.join(Arc::downgrade(&timed));
-        }
-        // Dropped, and so ended, if a worker cannot be started.
-        let mut device = SimDevice {
-            shared,
-            workers: Mutex::new(Vec::new()),
-            threads: Vec::new(),
-        };
-        // Those of a device that completes before the pause look after what it loses.
-        if device.drive() != Drive::Poll {
-            for n in 0..config.workers {
-                let live = Live::new(&device.shared);
-                let worker = std::thread::Builder::new()
-                    .name(format!("{}-{n}", config.name))
-                    .spawn(move || Worker::new().run(&live.0, &live.0.inbox))
-                    .map_err(OpenError::Worker)?;
-                device.threads.push(worker.thread().id());
-                lock(&device.workers).push(worker);
-            }
-        }
-        Ok(Arc::new(device))
-    }
-}
-
 impl SimDevice {
     /// Opens a device as `config` describes it, in real time. `seed` decides which operations its
     /// faults strike.
@@ -170,13 +76,7 @@ impl SimDevice {
 
     /// A device as `config` describes it, to be opened.
     pub fn builder(config: &DeviceConfig) -> Builder<'_> {
-        Builder {
-            config,
-            seed: 0,
-            clock: SimClock::real(),
-            observer: None,
-            plant: None,
-        }
+        Builder::new(config)
     }
 
     /// The configuration it was opened with.
@@ -449,7 +349,7 @@ impl Engine for SimDevice {
             shared.set_on_its_way(work);
         } else if let Err(work) = shared.inbox.push(work) {
             // The device has ended since we looked.
-            fail(shared, work, FailureKind::Down, &mut WakeBatch::new());
+            shared.end_beside(work);
         }
         Ok(())
     }

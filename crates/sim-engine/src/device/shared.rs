@@ -11,14 +11,14 @@ use waitctx::WakeBatch;
 use super::endpoint::{Endpoint, Strike};
 use super::lock;
 use super::throttle::Bucket;
-use crate::clock::{SimClock, Step, Timed, VirtualClock};
+use crate::clock::SimClock;
 use crate::config::{Completions, DeviceConfig, InstanceChoice};
 use crate::counters::Count;
 use crate::fault::{FaultPlan, Outcome};
 use crate::inbox::Inbox;
 use crate::model::{Course, Nanos};
 use crate::observe::{DeviceEvent, Observer};
-use crate::work::{Job, Work, Worker, fail, survive};
+use crate::work::{Work, Worker, carry_out, complete, fail, survive};
 
 /// See the top of the file.
 pub(crate) struct Shared {
@@ -54,9 +54,9 @@ pub(crate) struct Shared {
     pub(super) polling: Mutex<Option<ThreadId>>,
     /// In virtual time: how many requests are completed at most when the clock moves. Who polls says
     /// so; usually there is no bound.
-    quota: AtomicUsize,
+    pub(super) quota: AtomicUsize,
     /// More than that had ended: the rest is completed when the clock moves again.
-    left_over: AtomicBool,
+    pub(super) left_over: AtomicBool,
     /// Operations were given up while the poller was at work.
     sweep: AtomicBool,
     observer: Option<Arc<dyn Observer>>,
@@ -128,6 +128,11 @@ impl Shared {
 
     pub(crate) fn is_timed(&self) -> bool {
         self.timed
+    }
+
+    /// Whether answers wait for whoever polls.
+    pub(crate) fn is_polled(&self) -> bool {
+        self.config.completions == Completions::Poll
     }
 
     pub(crate) fn is_virtual(&self) -> bool {
@@ -321,16 +326,6 @@ impl Shared {
         }
     }
 
-    /// Sets a request on its way in virtual time, where it is computed when it is answered.
-    pub(super) fn set_on_its_way(&self, work: Work) {
-        let (at, course) = (work.route.submitted, self.course(&work));
-        let endpoint = self.endpoint_of(work.route.ring);
-        if let Err(job) = endpoint.admit(at, course, Job::Asked(work)) {
-            let work = job.into_work();
-            fail(self, work, FailureKind::Down, &mut WakeBatch::new());
-        }
-    }
-
     /// When something happens on the endpoints next.
     pub(crate) fn next_at(&self) -> Option<Nanos> {
         if !self.has_events() {
@@ -388,28 +383,6 @@ impl Shared {
         }
     }
 
-    /// Moves the virtual clock, and completes at most `quota` requests of this device.
-    pub(super) fn step(&self, clock: &VirtualClock, quota: usize) -> Step {
-        let quota = if quota == 0 { usize::MAX } else { quota };
-        self.quota.store(quota, Ordering::Relaxed);
-        let step = clock.step();
-        self.quota.store(usize::MAX, Ordering::Relaxed);
-        step
-    }
-
-    /// Moves the virtual clock, if it is one, until nothing is inside any more, the device is killed,
-    /// or the clock cannot be moved from here.
-    pub(super) fn drain_in_virtual_time(&self) {
-        let Some(clock) = self.clock.as_virtual() else {
-            return;
-        };
-        let is_empty = |endpoint: &Endpoint| endpoint.lock().model.is_empty();
-        while !self.is_dead()
-            && !self.endpoints.iter().all(is_empty)
-            && matches!(clock.step(), Step::Happened { .. })
-        {}
-    }
-
     /// Finishes what the poller has and what waits for it.
     pub(super) fn end_polling(&self, poller: &mut Worker) {
         poller.poll(self, &self.inbox, 0);
@@ -417,12 +390,21 @@ impl Shared {
         self.end_intake();
     }
 
-    /// Nobody takes from the inbox any more: fails what was submitted beside the end. What comes
-    /// later is handed back to its submitter.
+    /// Nobody takes from the inbox any more: ends what was submitted beside the end.
     pub(super) fn end_intake(&self) {
-        let mut wakes = WakeBatch::new();
         for work in self.inbox.close() {
+            self.end_beside(work);
+        }
+    }
+
+    /// Ends a request that was taken on when the last worker was on its way out: at once, as there is
+    /// nobody to wait for its time.
+    pub(super) fn end_beside(&self, work: Work) {
+        let mut wakes = WakeBatch::new();
+        if self.is_dead() || work.route.outcome() == Outcome::Lost {
             fail(self, work, FailureKind::Down, &mut wakes);
+        } else {
+            complete(self, carry_out(self, work), &mut wakes);
         }
     }
 
@@ -448,38 +430,6 @@ struct Polling<'a>(&'a Mutex<Option<ThreadId>>);
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
         *lock(self.0) = None;
-    }
-}
-
-/// In virtual time: the clock lets happen what happens.
-impl Timed for Shared {
-    fn next_at(&self) -> Option<u64> {
-        if self.left_over.load(Ordering::Relaxed) {
-            return Some(0);
-        }
-        Shared::next_at(self)
-    }
-
-    fn run(&self, _now: u64) -> Option<usize> {
-        let poller = self.try_poller()?;
-        let polled = self.config.completions == Completions::Poll;
-        let done = self.with_poller(poller, |poller| {
-            poller.look(self);
-            let done = if polled {
-                poller.deal_without_answers(self);
-                0
-            } else {
-                let done = poller.deal(self, self.quota.load(Ordering::Relaxed));
-                let left = poller.has_happenings();
-                self.left_over.store(left, Ordering::Relaxed);
-                done
-            };
-            poller.clear_limbo(self);
-            poller.tell();
-            self.catch_up(poller);
-            done
-        });
-        Some(done)
     }
 }
 

@@ -279,8 +279,12 @@ impl Worker {
             Happening::Request(Out::Answered {
                 load,
                 engine,
-                times,
+                mut times,
             }) => {
+                if device.is_polled() {
+                    // It was there, and nobody looked.
+                    times.seen = times.seen.max(device.now());
+                }
                 if device.is_dead() {
                     fail(device, load.into_work(), FailureKind::Down, &mut self.wakes);
                 } else {
