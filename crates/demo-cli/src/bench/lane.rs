@@ -10,6 +10,7 @@ use offload::Counters;
 use sim_engine::{Completions, SimClock};
 
 use super::arrivals::Rate;
+use super::capacity;
 use super::options::{BenchOptions, Case, Runtime};
 use super::pace::{Pace, Polling};
 use super::payload::Payload;
@@ -17,7 +18,6 @@ use super::progress::{Progress, TICK};
 use super::stages::{StageTally, Stages, Watch};
 use super::tally::Tally;
 use super::trace::RowTrace;
-use super::verdict;
 use super::worker::{self, End, Work};
 use crate::cli::CompletionName;
 use crate::engine::{OpenEngine, Setup};
@@ -273,7 +273,7 @@ fn is_paced(options: &BenchOptions, case: Case) -> bool {
         || options.stages
         || options.trace.is_some()
         || polling(options, case) != Polling::Never && case.completion.is_some()
-        || device.is_some_and(|d| verdict::models_time(d, options.op, case.size))
+        || device.is_some_and(|d| capacity::models_time(d, options.op, case.size))
 }
 
 /// When the jobs' thread polls.

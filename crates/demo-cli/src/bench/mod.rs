@@ -3,8 +3,11 @@
 
 mod arrivals;
 mod baseline;
+mod bound;
+mod capacity;
 mod compare;
 mod desk;
+mod failures;
 mod lane;
 mod options;
 mod ours;
@@ -31,6 +34,7 @@ use crate::out::{Out, say};
 use crate::report::{self, Report};
 
 pub(crate) use self::compare::Comparison;
+pub(crate) use self::failures::FailedBy;
 pub(crate) use self::options::{BenchOptions, Runtime, Until};
 pub(crate) use self::stages::{STAGES, StageTally};
 

@@ -13,9 +13,9 @@ use super::progress::Progress;
 use super::tally::{Tally, name_of};
 use super::trace::Trace;
 use crate::error::{Error, RunError};
-use crate::report::{InFlight, Latency, Row, Stages};
+use crate::report::{self, InFlight, Latency, Row, Stages};
 use crate::system;
-use crate::units::{show_count, show_size};
+use crate::units::show_count;
 
 /// How long descriptors may stay open behind a row.
 const FDS_SETTLE: Duration = Duration::from_secs(2);
@@ -101,7 +101,9 @@ pub(crate) fn run(options: &BenchOptions, case: Case, given: &Given<'_>) -> Resu
     if let Some(last) = results.last_mut() {
         last.problems.extend(fds_left(fds_before.zip(fds_after)));
     }
-    let comparison = (options.runtimes.len() > 1).then(|| Comparison::new(case.notify, &rounds));
+    // With given arrivals an operation takes what the rate says, whoever runs it.
+    let compared = options.runtimes.len() > 1 && options.rate.is_none();
+    let comparison = compared.then(|| Comparison::new(case.notify, &rounds));
     Ok(Rows {
         results,
         comparison,
@@ -120,7 +122,7 @@ fn name(options: &BenchOptions, case: Case) -> String {
         name += &format!(", {} job{s}", show_count(case.jobs as u64));
     }
     if lists.sizes.len() > 1 {
-        name += &format!(", {}", show_size(case.size));
+        name += &format!(", {}", report::size_with_unit(case.size));
     }
     name
 }
@@ -211,9 +213,10 @@ impl Audit<'_> {
                 .as_deref()
                 .unwrap_or("no reason was given");
             problems.push(format!(
-                "THE DEVICE FAILED {} of {} operations ({why}), and --no-fallback allows none; mend the device, or let software step in with --fallback",
+                "THE DEVICE FAILED {} of {} operations ({}; the first: {why}), and --no-fallback allows none; mend the device, or let software step in with --fallback",
                 tally.failed,
-                tally.completed + tally.failed + tally.cancelled
+                tally.completed + tally.failed + tally.cancelled,
+                tally.failed_by
             ));
         }
         if tally.set.started != tally.set.finished {
@@ -290,6 +293,7 @@ fn row(
         rate_per_s: options.rate,
         completed: tally.completed,
         failed: tally.failed,
+        failed_by: tally.failed_by,
         cancelled: tally.cancelled,
         not_begun: tally.not_begun,
         orphaned: account.counters.orphaned,

@@ -6,6 +6,7 @@ use async_core::SetStats;
 use hdrhistogram::Histogram;
 use offload::{FailureKind, OffloadError};
 
+use super::failures::FailedBy;
 use crate::error::as_typed;
 
 /// Operation ids are the thread's number above these bits and the operation's below, so that the
@@ -18,6 +19,7 @@ const LATENCY_DIGITS: u8 = 3;
 pub(crate) struct Tally {
     pub(crate) completed: u64,
     pub(crate) failed: u64,
+    pub(crate) failed_by: FailedBy,
     pub(crate) cancelled: u64,
     /// Responses that were not what software computes.
     pub(crate) wrong: u64,
@@ -46,6 +48,7 @@ impl Tally {
         Tally {
             completed: 0,
             failed: 0,
+            failed_by: FailedBy::default(),
             cancelled: 0,
             wrong: 0,
             first_wrong: None,
@@ -79,6 +82,7 @@ impl Tally {
             self.cancelled += 1;
         } else {
             self.failed += 1;
+            self.failed_by.count(error);
         }
         self.first_failure.get_or_insert_with(|| describe(error));
     }
@@ -87,6 +91,7 @@ impl Tally {
     pub(crate) fn add(&mut self, other: Tally) {
         self.completed += other.completed;
         self.failed += other.failed;
+        self.failed_by.add(&other.failed_by);
         self.cancelled += other.cancelled;
         self.wrong += other.wrong;
         self.first_wrong = lower(self.first_wrong, other.first_wrong);

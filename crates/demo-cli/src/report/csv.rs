@@ -68,10 +68,12 @@ pub(crate) fn write(report: &Report, out: &mut Out) -> Result<(), RunError> {
     for stage in STAGE_NAMES {
         header.extend(OF_A_STAGE.map(|figure| format!("stages_us_{stage}_{figure}")));
     }
+    header.push("failed_by".to_owned());
     record(&header)?;
     for row in &report.rows {
         let mut fields = fields(report, row).to_vec();
         fields.extend(stages(row));
+        fields.push(row.failed_by.to_string());
         record(&fields)?;
     }
     let bytes = writer
@@ -86,8 +88,13 @@ fn stages(row: &Row) -> Vec<String> {
         return vec![String::new(); STAGE_NAMES.len() * OF_A_STAGE.len()];
     };
     let stages = stages.in_order();
-    let figures = stages.iter().flat_map(|l| [l.mean, l.p50, l.p99]);
-    figures.map(|figure| figure.to_string()).collect()
+    let figures = (stages.iter()).flat_map(|l| [Some(l.mean), Some(l.p50), l.p99]);
+    figures.map(option).collect()
+}
+
+/// Empty if there is none.
+fn option(figure: Option<f64>) -> String {
+    figure.map(|f| f.to_string()).unwrap_or_default()
 }
 
 fn as_io(error: csv::Error) -> RunError {
@@ -97,7 +104,6 @@ fn as_io(error: csv::Error) -> RunError {
 fn fields(report: &Report, row: &Row) -> [String; HEADER.len()] {
     let latency = &row.latency_us;
     let text = |text: &str| text.to_owned();
-    let option = |figure: Option<f64>| figure.map(|f| f.to_string()).unwrap_or_default();
     [
         report.seed.to_string(),
         text(row.engine),
@@ -125,7 +131,7 @@ fn fields(report: &Report, row: &Row) -> [String; HEADER.len()] {
         latency.mean.to_string(),
         latency.p50.to_string(),
         latency.p90.to_string(),
-        latency.p99.to_string(),
+        option(latency.p99),
         option(latency.p999),
         latency.max.to_string(),
         row.in_flight.mean.to_string(),

@@ -7,7 +7,7 @@ pub(crate) mod table;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::bench::{BenchOptions, Comparison, Runtime, STAGES, StageTally, Until};
+use crate::bench::{BenchOptions, Comparison, FailedBy, Runtime, STAGES, StageTally, Until};
 use crate::system;
 use crate::units::{show_duration, show_size};
 
@@ -104,6 +104,8 @@ pub(crate) struct Row {
     pub(crate) completed: u64,
     /// Operations that ended in an error or a time-out.
     pub(crate) failed: u64,
+    /// The same by kind.
+    pub(crate) failed_by: FailedBy,
     pub(crate) cancelled: u64,
     /// Operations of an open loop that were due and had not begun when the row was over.
     pub(crate) not_begun: u64,
@@ -151,12 +153,15 @@ pub(crate) struct Latency {
     pub(crate) mean: f64,
     pub(crate) p50: f64,
     pub(crate) p90: f64,
-    pub(crate) p99: f64,
+    /// `None` of fewer than [`P99_SAMPLES`] operations.
+    pub(crate) p99: Option<f64>,
     /// `None` of fewer than [`P999_SAMPLES`] operations.
     pub(crate) p999: Option<f64>,
     pub(crate) max: f64,
 }
 
+/// With fewer, one in a hundred is none, and the figure the highest of all.
+const P99_SAMPLES: u64 = 100;
 /// With fewer, one in a thousand is a handful, and says nothing.
 const P999_SAMPLES: u64 = 10_000;
 
@@ -301,7 +306,7 @@ impl Report {
             (Some(version), "both") => format!(", jobs of ours and of {version} in turn"),
             (Some(version), _) => format!(", jobs of {version}"),
         };
-        let sizes: Vec<_> = (o.lists.sizes_bytes.iter().copied().map(show_size)).collect();
+        let sizes: Vec<_> = (o.lists.sizes_bytes.iter().copied().map(size_with_unit)).collect();
         let jobs: Vec<_> = o.lists.jobs.iter().map(ToString::to_string).collect();
         let flow = match (o.rate_per_s, o.poisson) {
             (None, _) => "in flight, a closed loop,".to_owned(),
@@ -328,6 +333,15 @@ impl Report {
     }
 }
 
+/// A size for people: `64 B`, `1KiB`.
+pub(crate) fn size_with_unit(bytes: usize) -> String {
+    let size = show_size(bytes);
+    match size.ends_with('B') {
+        true => size,
+        false => format!("{size} B"),
+    }
+}
+
 fn completion_names(options: &BenchOptions) -> Vec<&'static str> {
     let mut names = Vec::new();
     for case in options.lists.cases() {
@@ -347,7 +361,7 @@ impl Latency {
             mean: sum_ns / (ns.len().max(1) as f64) / 1e3,
             p50: quantile(0.5),
             p90: quantile(0.9),
-            p99: quantile(0.99),
+            p99: (ns.len() >= P99_SAMPLES).then(|| quantile(0.99)),
             p999: (ns.len() >= P999_SAMPLES).then(|| quantile(0.999)),
             max: ns.max() as f64 / 1e3,
         }

@@ -2,10 +2,11 @@
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
-use super::{Report, Row, STAGE_NAMES};
+use super::{Report, Row, STAGE_NAMES, size_with_unit};
+use crate::bench::FailedBy;
 use crate::error::RunError;
 use crate::out::Out;
-use crate::units::{show_count, show_size};
+use crate::units::show_count;
 
 const HEADER: [&str; 14] = [
     "completed",
@@ -36,7 +37,24 @@ pub(crate) fn write(report: &Report, out: &mut Out) -> Result<(), RunError> {
     }
     align(&mut table, labels.len());
     out.line(table.trim_fmt())?;
+    if let Some(line) = failures(report) {
+        out.line(line)?;
+    }
     write_stages(report, &labels, out)
+}
+
+/// What failed in all rows, if anything did.
+fn failures(report: &Report) -> Option<String> {
+    let (mut failed_by, mut all) = (FailedBy::default(), 0);
+    for row in &report.rows {
+        failed_by.add(&row.failed_by);
+        all += row.completed + row.failed + row.cancelled;
+    }
+    let failed = failed_by.total();
+    (failed > 0).then(|| {
+        let (failed, all) = (show_count(failed), show_count(all));
+        format!("failed: {failed} of {all} operations, {failed_by}")
+    })
 }
 
 /// Where the time of each row's operations went, if it was measured for any.
@@ -51,8 +69,8 @@ fn write_stages(report: &Report, labels: &[Label], out: &mut Out) -> Result<(), 
             continue;
         };
         let stages = stages.in_order();
-        let figures = stages.iter().flat_map(|l| [l.mean, l.p99]);
-        let cells = figures.map(|us| format!("{us:.1}")).collect();
+        let figures = stages.iter().flat_map(|l| [Some(l.mean), l.p99]);
+        let cells = figures.map(microseconds).collect();
         table.add_row(labelled(labels, row, cells));
     }
     if table.is_empty() {
@@ -104,7 +122,7 @@ fn labels(report: &Report) -> Vec<Label> {
     if lists.sizes_bytes.len() > 1 {
         labels.push(Label {
             name: "size",
-            of: |row| show_size(row.size_bytes),
+            of: |row| size_with_unit(row.size_bytes),
         });
     }
     labels
@@ -131,6 +149,10 @@ fn align(table: &mut Table, labels: usize) {
     }
 }
 
+fn microseconds(us: Option<f64>) -> String {
+    us.map_or_else(|| "-".to_owned(), |us| format!("{us:.1}"))
+}
+
 fn cells(row: &Row) -> Vec<String> {
     let latency = &row.latency_us;
     let none = || "-".to_owned();
@@ -141,8 +163,8 @@ fn cells(row: &Row) -> Vec<String> {
         format!("{:.1}", row.bytes_per_s / 1e6),
         format!("{:.1}", latency.mean),
         format!("{:.1}", latency.p50),
-        format!("{:.1}", latency.p99),
-        latency.p999.map_or_else(none, |us| format!("{us:.1}")),
+        microseconds(latency.p99),
+        microseconds(latency.p999),
         format!("{:.0}", row.in_flight.mean),
         show_count(row.pauses),
         show_count(row.wakes),
