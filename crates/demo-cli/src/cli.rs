@@ -90,7 +90,8 @@ pub(crate) struct EngineArgs {
     /// How long an operation may take before it is given up; at least 10ms.
     #[arg(long, value_parser = parse_timeout, default_value = "10s", value_name = "TIME")]
     pub(crate) timeout: Duration,
-    /// Let software carry out what the device refuses or fails.
+    /// Let software carry out what the device refuses or fails, but not what is lost: an operation
+    /// that gets no answer times out, and one that goes down with the device has failed.
     #[arg(long)]
     pub(crate) fallback: bool,
 }
@@ -103,7 +104,7 @@ pub(crate) struct BenchArgs {
     /// Bytes per operation; of a signature those of the message. What decrypts or derives takes what
     /// is made for its key: a ciphertext, or a peer's public key, whose size is given.
     /// [default: 1KiB]
-    #[arg(long, value_parser = parse_size)]
+    #[arg(long, visible_alias = "sizes", value_parser = parse_size)]
     pub(crate) size: Option<usize>,
     /// How the jobs' thread is told that an operation is done.
     #[arg(long, value_enum, default_value_t = NotifyArg::All)]
@@ -121,7 +122,7 @@ pub(crate) struct SweepArgs {
     #[arg(long, value_parser = parse_jobs, default_value = "1,8,64", value_name = "N,...", value_delimiter = ',')]
     pub(crate) jobs: Vec<usize>,
     /// Bytes per operation.
-    #[arg(long, value_parser = parse_size, default_value = "64,1KiB,16KiB", value_name = "SIZE,...", value_delimiter = ',')]
+    #[arg(long, visible_alias = "size", value_parser = parse_size, default_value = "64,1KiB,16KiB", value_name = "SIZE,...", value_delimiter = ',')]
     pub(crate) sizes: Vec<usize>,
     /// How the jobs' thread is told that an operation is done.
     #[arg(
@@ -144,8 +145,9 @@ pub(crate) struct SweepArgs {
 pub(crate) struct LoadArgs {
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
-    /// End with status 1 if the device fails an operation. Software never steps in unless
-    /// --fallback is given; this makes sure that nobody overlooks a failure.
+    /// End with status 1 if an operation fails, when the run is complete. Without it failures are
+    /// counted in the report and the status is 0, as long as some operations were completed.
+    /// Software never steps in unless --fallback is given.
     #[arg(long, conflicts_with = "fallback")]
     pub(crate) no_fallback: bool,
     /// How long each row runs, by --clock.
@@ -178,7 +180,8 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_enum, default_value_t = ClockName::Real)]
     pub(crate) clock: ClockName,
     /// Whether the device's results are computed, or only its times modelled, and nothing is
-    /// verified. Unless given, the device file says it.
+    /// verified. Unless given, the device file says it, and where that does not, they are computed,
+    /// but for asymmetric operations on a virtual clock: these are modelled.
     #[arg(long, value_enum)]
     pub(crate) results: Option<ResultsName>,
     /// Threads that run jobs, each with its share of them.
@@ -188,8 +191,9 @@ pub(crate) struct LoadArgs {
     /// LIBCRYPTO_PEER may name another than the system's.
     #[arg(long, value_enum, default_value_t = RuntimeName::Ours)]
     pub(crate) runtime: RuntimeName,
-    /// Measure the stages of each operation where that costs throughput too: on a device that
-    /// models no time. Elsewhere they always are.
+    /// Measure the stages of each operation where that costs throughput too: in a closed loop on a
+    /// device that models no time. Unasked they are measured on devices that do, on a virtual clock,
+    /// in open loops, with --trace, and where the jobs' thread polls by --completion.
     #[arg(long)]
     pub(crate) stages: bool,
     /// Write each operation to this file, on a track for each job and one for each modelled

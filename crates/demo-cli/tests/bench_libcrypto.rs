@@ -112,6 +112,17 @@ fn a_row_of_each_and_a_ratio() {
 }
 
 #[test]
+fn with_given_arrivals_there_is_nothing_to_compare() {
+    if !has_libcrypto("with_given_arrivals_there_is_nothing_to_compare") {
+        return;
+    }
+    let args = ["--runtime", "both", "--total", "90", "--rate", "5000"];
+    let report = json(&[&args[..], &["--jobs", "50", "--notify", "callback"]].concat());
+    assert_eq!(rows(&report).len(), 2);
+    assert_eq!(report["comparisons"], Value::Null);
+}
+
+#[test]
 fn the_rounds_of_a_row_are_as_long_as_was_asked_for() {
     if !has_libcrypto("the_rounds_of_a_row_are_as_long_as_was_asked_for") {
         return;

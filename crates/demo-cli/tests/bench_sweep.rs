@@ -220,7 +220,9 @@ fn a_device_that_fails_is_loud_without_fallback() {
     let (code, said) = bench(&["--no-fallback"]);
     assert_eq!(code, Some(1));
     assert!(
-        said.contains("THE DEVICE FAILED") && said.contains("of 500 operations"),
+        said.contains("THE DEVICE FAILED")
+            && said.contains("of 500 operations (")
+            && said.contains(" device_status; the first: "),
         "{said}"
     );
     let healthy = ["bench", "--no-fallback", "--total", "100", "--jobs", "5"];

@@ -322,6 +322,58 @@ fn an_open_loop_counts_from_when_an_operation_was_due() {
 }
 
 #[test]
+fn the_jobs_that_would_do_do() {
+    // Batches that the host fills more slowly than the engine empties them.
+    let last = |jobs: &str| {
+        let shown = run_ok(&[
+            "bench", "--clock", "virtual", "--device", "sw-mb8", "--total", "4000", "--notify",
+            "poll", "--jobs", jobs,
+        ]);
+        stdout(&shown).lines().last().expect("a verdict").to_owned()
+    };
+    let few = last("8");
+    assert!(
+        few.contains("; 11 jobs would do for the 125,000 ops/s"),
+        "{few}"
+    );
+    let enough = last("11");
+    assert!(
+        enough.starts_with("host-bound: by `host.op_ns`"),
+        "{enough}"
+    );
+}
+
+#[test]
+fn an_open_loop_that_lags_says_how_far() {
+    let (_directory, device) =
+        device("name = 'one'\nengines = 1\n[service_default]\nfixed_ns = 100_000\n");
+    let shown = run_ok(&[
+        "bench",
+        "--clock",
+        "virtual",
+        "--device",
+        text(&device),
+        "--notify",
+        "callback",
+        "--rate",
+        "20000",
+        "--jobs",
+        "2",
+        "--duration",
+        "100ms",
+    ]);
+    let shown = stdout(&shown);
+    let last = shown.lines().last().expect("a verdict");
+
+    // Two thousand were due.
+    assert!(
+        last.starts_with("does not keep up with 20000 ops/s: ")
+            && last.contains(" due operations were not begun; device-bound"),
+        "{last}"
+    );
+}
+
+#[test]
 fn who_completes_decides_when_answers_are_seen() {
     let (_directory, device) = device(
         "name = 'card'\nengines = 10\n[service_default]\nfixed_ns = 300_000\n[host]\nop_ns = 1_000\n",
