@@ -90,8 +90,8 @@ pub(crate) struct EngineArgs {
     /// How long an operation may take before it is given up; at least 10ms.
     #[arg(long, value_parser = parse_timeout, default_value = "10s", value_name = "TIME")]
     pub(crate) timeout: Duration,
-    /// Let software carry out what the device refuses or fails, but not what is lost: an operation
-    /// that gets no answer times out, and one that goes down with the device has failed.
+    /// Let software carry out what the device refuses or fails, but not what is lost on it: an
+    /// operation that gets no answer times out, and has failed.
     #[arg(long)]
     pub(crate) fallback: bool,
 }
