@@ -4,12 +4,17 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::cli::NotifyName;
+use super::options::Case;
 
 /// How our jobs compare with libcrypto's, told in one way.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Comparison {
     pub(crate) notify: &'static str,
+    pub(crate) jobs: usize,
+    pub(crate) size_bytes: usize,
+    /// Which rows it is of, where there are others.
+    #[serde(skip)]
+    pub(crate) name: String,
     /// Rounds in which both completed operations.
     pub(crate) rounds: usize,
     /// What an operation took with our jobs, in parts of what it took with libcrypto's in the same
@@ -27,14 +32,17 @@ pub(crate) struct Spread {
 
 impl Comparison {
     /// Of rounds that each took so many nanoseconds per operation in each lane, ours first.
-    pub(crate) fn new(notify: NotifyName, rounds: &[Vec<Option<f64>>]) -> Comparison {
+    pub(crate) fn new(case: Case, name: String, rounds: &[Vec<Option<f64>>]) -> Comparison {
         let ratio = |round: &Vec<Option<f64>>| match round[..] {
             [Some(ours), Some(libcrypto)] => Some(ours / libcrypto),
             _ => None,
         };
         let ratios: Vec<f64> = rounds.iter().filter_map(ratio).collect();
         Comparison {
-            notify: notify.name(),
+            notify: case.notify.name(),
+            jobs: case.jobs,
+            size_bytes: case.size,
+            name,
             rounds: ratios.len(),
             ns_per_op_ours_over_libcrypto: Spread::of(ratios),
         }
@@ -61,11 +69,11 @@ impl Spread {
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.ns_per_op_ours_over_libcrypto {
-            None => write!(f, "{}: nothing to compare", self.notify),
+            None => write!(f, "{}: nothing to compare", self.name),
             Some(ratio) => write!(
                 f,
                 "{}: time per operation, ours / libcrypto: {:.2} (median of {} rounds, {:.2} to {:.2})",
-                self.notify, ratio.median, self.rounds, ratio.least, ratio.most
+                self.name, ratio.median, self.rounds, ratio.least, ratio.most
             ),
         }
     }
@@ -74,6 +82,7 @@ impl fmt::Display for Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::NotifyName;
 
     #[test]
     fn the_median_and_the_spread_of_the_rounds_that_both_completed() {
@@ -83,13 +92,19 @@ mod tests {
             vec![None, Some(200.0)],
             vec![Some(180.0), Some(200.0)],
         ];
-        let comparison = Comparison::new(NotifyName::Fd, &rounds);
+        let case = Case {
+            size: 64,
+            jobs: 8,
+            completion: None,
+            notify: NotifyName::Fd,
+        };
+        let comparison = Comparison::new(case, "fd, 8 jobs".to_owned(), &rounds);
         assert_eq!(
             comparison.to_string(),
-            "fd: time per operation, ours / libcrypto: 0.90 (median of 3 rounds, 0.50 to 1.50)"
+            "fd, 8 jobs: time per operation, ours / libcrypto: 0.90 (median of 3 rounds, 0.50 to 1.50)"
         );
         assert_eq!(Spread::of(vec![1.0, 3.0]).map(|s| s.median), Some(2.0));
-        let none = Comparison::new(NotifyName::Fd, &rounds[2..3]);
+        let none = Comparison::new(case, "fd".to_owned(), &rounds[2..3]);
         assert_eq!(none.to_string(), "fd: nothing to compare");
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Lane {
     clock: Option<SimClock>,
     stages: Option<Arc<Stages>>,
     wall: Duration,
+    /// Operations are due at a rate, whatever the device does.
+    open_loop: bool,
     cpu: CpuSpent,
     switches: Option<u64>,
 }
@@ -101,6 +103,7 @@ impl Lane {
             clock,
             stages,
             wall: Duration::ZERO,
+            open_loop: options.rate.is_some(),
             cpu: CpuSpent::default(),
             switches: Some(0),
         };
@@ -198,6 +201,12 @@ impl Lane {
         {
             // The threads have reported: nobody moves it now.
             wall = Duration::from_nanos(clock.now_ns() - began);
+        }
+        if let Share::Time(time) = share_of_round
+            && self.open_loop
+        {
+            // The last operation may be due long before the time is over.
+            wall = wall.max(time);
         }
         self.wall += wall;
         let completed = completed?;

@@ -103,7 +103,7 @@ pub(crate) fn run(options: &BenchOptions, case: Case, given: &Given<'_>) -> Resu
     }
     // With given arrivals an operation takes what the rate says, whoever runs it.
     let compared = options.runtimes.len() > 1 && options.rate.is_none();
-    let comparison = compared.then(|| Comparison::new(case.notify, &rounds));
+    let comparison = compared.then(|| Comparison::new(case, name, &rounds));
     Ok(Rows {
         results,
         comparison,
