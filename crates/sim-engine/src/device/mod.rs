@@ -33,7 +33,7 @@ use shared::{DEAD, DRAINING, RUNNING};
 
 /// A simulated device: an [`Engine`].
 ///
-/// Dropping the last handle kills it: what is in flight fails with [`FailureKind::Down`], and the
+/// Dropping the last handle kills it: what is in flight fails with [`FailureKind::Down`](offload::FailureKind::Down), and the
 /// workers are joined. [`shutdown`](SimDevice::shutdown) finishes what is in flight first.
 ///
 /// On a virtual clock ([`Builder::clock`]) it has no threads: [`Engine::poll`] moves the clock to the
@@ -174,7 +174,7 @@ impl SimDevice {
         self.stats()
     }
 
-    /// Dies: takes no more requests, and fails those in flight with [`FailureKind::Down`]. What
+    /// Dies: takes no more requests, and fails those in flight with [`FailureKind::Down`](offload::FailureKind::Down). What
     /// has not been computed is handed back with its failure. Also while a
     /// [`shutdown`](SimDevice::shutdown) waits on another thread, which this cuts short. In a
     /// callback it does not wait, as there.
