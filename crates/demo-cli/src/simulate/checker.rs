@@ -152,11 +152,8 @@ impl Observer for Checker {
     fn observe(&self, event: &DeviceEvent) {
         let mut state = self.lock();
         let state = &mut *state;
-        if state.log.is_some() {
-            let line = describe(event);
-            if let Some(log) = &mut state.log {
-                log.push(line);
-            }
+        if let Some(log) = &mut state.log {
+            log.push(describe(event));
         }
         match event {
             DeviceEvent::Submitted { at_ns, .. } => {

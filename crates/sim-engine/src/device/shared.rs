@@ -141,10 +141,10 @@ impl Shared {
 
     /// Who makes its completions happen.
     pub(super) fn drive(&self) -> Drive {
-        match self.config.completions {
-            Completions::Poll => Drive::Poll,
-            _ if self.is_virtual() => Drive::Poll,
-            _ => Drive::Threads,
+        if self.is_polled() || self.is_virtual() {
+            Drive::Poll
+        } else {
+            Drive::Threads
         }
     }
 
@@ -408,7 +408,7 @@ impl Shared {
         }
     }
 
-    /// The same for who has held the poller and now sees what was asked for meanwhile.
+    /// For who has the poller: does what was asked for while others could not have it.
     pub(super) fn catch_up(&self, poller: &mut Worker) {
         // Again for what callbacks have given up meanwhile.
         while self.sweep.swap(false, Ordering::SeqCst) {

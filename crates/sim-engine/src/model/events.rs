@@ -13,8 +13,8 @@ pub(super) enum Event {
     Arrive(u32),
     /// A batch that is not full starts, if it is still this one.
     Flush(OpKind, u32),
-    /// An engine works again that stood still without work.
-    Free(u32),
+    /// Some engine works again that stood still without work.
+    Free,
     /// An engine is done, if nothing has delayed it.
     Done(u32, u32),
     /// A request is done, where engines have no bound.

@@ -236,7 +236,7 @@ impl<T: Load> Model<T> {
                     self.start(now, out);
                 }
             }
-            Event::Free(_) => self.start(now, out),
+            Event::Free => self.start(now, out),
             Event::Done(engine, version) => {
                 let at = &mut self.engines[engine as usize];
                 if at.version != version {
@@ -283,7 +283,7 @@ impl<T: Load> Model<T> {
         } else {
             at.stalled_until = at.stalled_until.max(now.saturating_add(for_ns));
             let until = at.stalled_until;
-            self.at(until, Event::Free(engine));
+            self.at(until, Event::Free);
         }
     }
 

@@ -230,6 +230,12 @@ impl Worker {
         self.limbo.push(work);
     }
 
+    /// Takes note of what has just happened on endpoint number `endpoint`.
+    fn note(&mut self, endpoint: u32) {
+        let happened = self.scratch.drain(..);
+        self.happened.extend(happened.map(|what| (endpoint, what)));
+    }
+
     /// Lets happen what is to happen on the endpoints until now.
     pub(crate) fn look(&mut self, device: &Shared) {
         if !device.has_events() {
@@ -238,8 +244,7 @@ impl Worker {
         let now = device.now();
         for (number, endpoint) in (0..).zip(device.endpoints()) {
             endpoint.run(now, &mut self.scratch);
-            let happened = self.scratch.drain(..);
-            self.happened.extend(happened.map(|what| (number, what)));
+            self.note(number);
         }
     }
 
@@ -343,8 +348,7 @@ impl Worker {
     pub(crate) fn sweep(&mut self, device: &Shared) {
         for (number, endpoint) in (0..).zip(device.endpoints()) {
             endpoint.lock().sweep(&mut self.scratch);
-            let happened = self.scratch.drain(..);
-            self.happened.extend(happened.map(|what| (number, what)));
+            self.note(number);
         }
         self.clear_limbo(device);
     }
@@ -411,8 +415,7 @@ impl Worker {
                 }
                 _ => {
                     core.strand(&mut self.scratch);
-                    let happened = self.scratch.drain(..);
-                    self.happened.extend(happened.map(|what| (number, what)));
+                    self.note(number);
                 }
             }
         }
