@@ -41,7 +41,7 @@ pub(crate) struct Owner {
     /// Whether `table` may have a record to reset: read at every resume, so that a resume costs
     /// no lock. Written under the lock of `table`.
     changed: AtomicBool,
-    table: Mutex<FdTable>,
+    table: Mutex<FdTable<WaitFd>>,
     /// Made by the first notifier that needs it and kept to the end: hosts that register an fd
     /// once must find it again.
     wake_fd: OnceLock<Arc<WakeFd>>,
@@ -103,7 +103,7 @@ impl WaitCtx {
         if table.find(key).is_some() {
             return Err(SetFdError::DuplicateKey(fd));
         }
-        table.push(key, fd);
+        table.push(key, fd.raw(), fd);
         self.owner.note_change();
         Ok(())
     }
@@ -112,7 +112,7 @@ impl WaitCtx {
     /// cleared: what OpenSSL does, for the C interface.
     pub fn push_wait_fd(&self, key: Key, fd: WaitFd) {
         let mut table = lock(&self.owner.table);
-        table.push(key, fd);
+        table.push(key, fd.raw(), fd);
         self.owner.note_change();
     }
 
@@ -127,7 +127,7 @@ impl WaitCtx {
     #[must_use]
     #[doc(alias = "ASYNC_WAIT_CTX_get_fd")]
     pub fn fd_data(&self, key: Key) -> Option<Arc<dyn Any + Send + Sync>> {
-        lock(&self.owner.table).find(key)?.data().cloned()
+        lock(&self.owner.table).find(key)?.1.data().cloned()
     }
 
     /// The numbers of all fds, newest first.
@@ -136,7 +136,7 @@ impl WaitCtx {
     pub fn all_fds(&self) -> Vec<RawFd> {
         lock(&self.owner.table)
             .live()
-            .map(|(_, fd)| fd.raw())
+            .map(|(_, number, _)| number)
             .collect()
     }
 
@@ -146,7 +146,7 @@ impl WaitCtx {
     pub fn owned_fds(&self) -> Vec<Arc<dyn AsFd + Send + Sync>> {
         lock(&self.owner.table)
             .live()
-            .filter_map(|(_, fd)| fd.as_owned().cloned())
+            .filter_map(|(.., fd)| fd.as_owned().cloned())
             .collect()
     }
 
@@ -181,7 +181,7 @@ impl WaitCtx {
     #[doc(alias = "ASYNC_WAIT_CTX_clear_fd")]
     pub fn clear_fd(&self, key: Key) -> Option<WaitFd> {
         let mut table = lock(&self.owner.table);
-        let fd = table.clear(key)?;
+        let (_, fd) = table.clear(key)?;
         if table.changed() {
             self.owner.note_change();
         } else {
@@ -342,7 +342,8 @@ impl WaitCtx {
         }
         let fd = Arc::new(WakeFd::new()?);
         let fd = self.owner.wake_fd.get_or_init(|| fd);
-        table.push(Key::WAKE, WaitFd::shared(Arc::clone(fd) as _));
+        let wait_fd = WaitFd::shared(Arc::clone(fd) as _);
+        table.push(Key::WAKE, wait_fd.raw(), wait_fd);
         self.owner.note_change();
         (self.owner.wake).set_fd(&self.owner.hint, Arc::clone(fd))
     }
@@ -371,7 +372,10 @@ impl fmt::Debug for WaitCtx {
 
 impl fmt::Debug for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fds: Vec<RawFd> = lock(&self.table).live().map(|(_, fd)| fd.raw()).collect();
+        let fds: Vec<RawFd> = lock(&self.table)
+            .live()
+            .map(|(_, number, _)| number)
+            .collect();
         f.debug_struct("WaitCtx")
             .field("fds", &fds)
             .field("callback", &self.callback())
@@ -399,7 +403,7 @@ impl Owner {
     }
 
     pub(crate) fn fd(&self, key: Key) -> Option<RawFd> {
-        lock(&self.table).find(key).map(WaitFd::raw)
+        lock(&self.table).find(key).map(|(number, _)| number)
     }
 }
 
@@ -410,13 +414,13 @@ impl Drop for Owner {
     fn drop(&mut self) {
         let mut panic = None;
         loop {
-            let Some((key, mut fd)) = lock(&self.table).pop() else {
+            let Some((key, raw, mut fd)) = lock(&self.table).pop() else {
                 break;
             };
             // Also the drop of the fd and its data, which is user code.
             let run = AssertUnwindSafe(|| {
                 if let Some(cleanup) = fd.cleanup.take() {
-                    let (raw, data) = (fd.raw(), fd.data.take());
+                    let data = fd.data.take();
                     cleanup(&Closing::new(self), key, raw, data);
                 }
                 drop(fd);

@@ -74,6 +74,7 @@ pub use notifier::{Notified, Notifier, NotifyError};
 pub use poller::{FdPoller, PollerError};
 pub use ready::ReadyQueue;
 pub use status::Status;
+pub use table::FdTable;
 pub use wait_fd::{SetFdError, WaitFd};
 pub use wake_batch::WakeBatch;
 pub use wake_fd::WakeFd;
