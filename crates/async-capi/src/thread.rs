@@ -1,0 +1,215 @@
+//! What each thread has: the running job, its number, its unused places for jobs, its pool's settings.
+
+use std::cell::Cell;
+use std::num::NonZeroUsize;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_core::{InitError, PoolConfig};
+use waitctx::WaitCtx;
+
+use crate::error::Fault;
+use crate::job::{JOBS, JobSlot};
+use crate::mem;
+use crate::slots::Slot;
+
+thread_local! {
+    /// Constant and without a destructor, so that it can be used to the very end of the thread.
+    static THREAD: Thread = const { Thread::new() };
+    /// Runs when the thread ends.
+    static EXIT: ExitGuard = const { ExitGuard };
+}
+
+/// The number of the thread that got its number last. Numbers are never used again, so that a thread is never
+/// taken for one that has ended.
+static THREADS: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) struct Thread {
+    /// The running job.
+    pub(crate) current: Cell<Option<&'static JobSlot>>,
+    /// This thread, for its jobs; 0 before the first.
+    pub(crate) number: Cell<u64>,
+    /// The place that was used last of those that are in no use. A list through `Own::next`.
+    idle: Cell<Option<&'static JobSlot>>,
+    /// What async-core's jobs are started with: C's contexts are another matter. Made by a box with the
+    /// thread's number, dropped at the thread's end.
+    ctx: Cell<*const WaitCtx>,
+    /// Whether the pool has its settings; until then they are in `max_jobs`.
+    opened: Cell<bool>,
+    /// 0: no bound.
+    max_jobs: Cell<usize>,
+    /// The thread is ending: no job starts any more.
+    ending: Cell<bool>,
+}
+
+struct ExitGuard;
+
+impl Drop for ExitGuard {
+    fn drop(&mut self) {
+        here().end();
+    }
+}
+
+/// This thread's data, good for as long as the thread can run anything.
+#[inline(always)]
+pub(crate) fn here() -> &'static Thread {
+    let thread = THREAD.with(|thread| &raw const *thread);
+    // SAFETY: the thread-local has no destructor, so it is good until the thread's memory goes, which is after
+    // the last of its code. Its cells keep the reference from being Send.
+    unsafe { &*thread }
+}
+
+impl Thread {
+    const fn new() -> Thread {
+        Thread {
+            current: Cell::new(None),
+            number: Cell::new(0),
+            idle: Cell::new(None),
+            ctx: Cell::new(ptr::null()),
+            opened: Cell::new(false),
+            max_jobs: Cell::new(0),
+            ending: Cell::new(false),
+        }
+    }
+
+    /// The context for async-core's jobs. There once a place was taken.
+    #[inline(always)]
+    pub(crate) fn wait_ctx(&self) -> Option<&WaitCtx> {
+        // SAFETY: null, or made by `open` and good until `end`, after which nothing asks: `take` refuses
+        // then. `&self` is this thread's.
+        unsafe { self.ctx.get().as_ref() }
+    }
+
+    /// Whether the thread's jobs can run no more.
+    #[inline(always)]
+    pub(crate) fn ending(&self) -> bool {
+        self.ending.get()
+    }
+
+    /// A place for a new job, in use. The pool has its settings then.
+    #[inline(always)]
+    pub(crate) fn take(&self) -> Result<&'static JobSlot, Fault> {
+        if let Some(slot) = self.idle.get()
+            && self.opened.get()
+        {
+            // SAFETY: it is in the list of this thread.
+            self.idle.set(unsafe { slot.own() }.next.get());
+            slot.turn();
+            return Ok(slot);
+        }
+        self.take_slow()
+    }
+
+    #[cold]
+    fn take_slow(&self) -> Result<&'static JobSlot, Fault> {
+        self.open()?;
+        if self.idle.get().is_none() {
+            // Some at once, since they are taken under a lock.
+            for _ in 0..16 {
+                let slot = JOBS.take().ok_or(Fault::NoMemory("a job"))?;
+                slot.owner.store(self.number.get(), Ordering::Relaxed);
+                // SAFETY: it was taken by this thread.
+                unsafe { slot.own() }.next.set(self.idle.get());
+                self.idle.set(Some(slot));
+            }
+        }
+        self.take()
+    }
+
+    /// Takes a place back, at the end of its use.
+    #[inline(always)]
+    pub(crate) fn give_back(&self, slot: &'static JobSlot) {
+        slot.turn();
+        // SAFETY: its job was this thread's.
+        unsafe { slot.own() }.next.set(self.idle.get());
+        self.idle.set(Some(slot));
+    }
+
+    /// Prepares the thread for its first job.
+    fn open(&self) -> Result<(), Fault> {
+        if self.ending.get() || EXIT.try_with(|_| ()).is_err() {
+            return Err(Fault::ThreadEnding);
+        }
+        if self.number.get() == 0 {
+            self.number.set(THREADS.fetch_add(1, Ordering::Relaxed) + 1);
+            self.ctx.set(Box::into_raw(Box::new(WaitCtx::new())));
+        }
+        if !self.opened.get() {
+            self.configure(0)?;
+        }
+        Ok(())
+    }
+
+    /// Hands the pool its settings, and has it make `init_jobs` jobs.
+    fn configure(&self, init_jobs: usize) -> Result<(), Fault> {
+        let config = PoolConfig {
+            max_jobs: NonZeroUsize::new(self.max_jobs.get()),
+            init_jobs,
+            ..mem::pool_config()
+        };
+        match async_core::init_thread(&config) {
+            // Fewer jobs than asked for are a success in OpenSSL: the others are made when they are needed,
+            // or are refused then.
+            Ok(()) | Err(InitError::Stack { .. }) => {}
+            Err(InitError::InsideJob(_)) => return Err(Fault::InsideJob),
+            Err(InitError::InvalidPoolSize {
+                init_jobs: init,
+                max_jobs: max,
+            }) => return Err(Fault::PoolSize { init, max }),
+            Err(InitError::ThreadExiting) => return Err(Fault::ThreadEnding),
+            Err(_) => return Err(Fault::NoStack),
+        }
+        self.opened.set(true);
+        Ok(())
+    }
+
+    /// `ASYNC_init_thread`.
+    pub(crate) fn init(&self, max_jobs: usize, init_jobs: usize) -> Result<(), Fault> {
+        if max_jobs != 0 && init_jobs > max_jobs {
+            return Err(Fault::PoolSize {
+                init: init_jobs,
+                max: max_jobs,
+            });
+        }
+        if self.current.get().is_some() {
+            return Err(Fault::InsideJob);
+        }
+        if init_jobs > mem::most_jobs() {
+            return Err(Fault::TooManyUpFront { init: init_jobs });
+        }
+        if self.ending.get() || EXIT.try_with(|_| ()).is_err() {
+            return Err(Fault::ThreadEnding);
+        }
+        let before = self.max_jobs.replace(max_jobs);
+        // Until the first stack is made, where stacks come from can be changed. So nothing is handed to the
+        // pool before that.
+        if !self.opened.get() && init_jobs == 0 {
+            return Ok(());
+        }
+        self.configure(init_jobs)
+            .inspect_err(|_| self.max_jobs.set(before))
+    }
+
+    /// `ASYNC_cleanup_thread`.
+    pub(crate) fn cleanup(&self) -> Result<(), Fault> {
+        async_core::cleanup_thread().map_err(|_| Fault::InsideJob)?;
+        self.opened.set(false);
+        self.max_jobs.set(0);
+        Ok(())
+    }
+
+    /// The end of the thread. Its paused jobs stay as they are, for ever.
+    fn end(&self) {
+        self.ending.set(true);
+        while let Some(slot) = self.idle.get() {
+            // SAFETY: it is in this thread's list.
+            self.idle.set(unsafe { slot.own() }.next.get());
+            slot.owner.store(0, Ordering::Relaxed);
+            JOBS.give_back(slot);
+        }
+        if let Some(ctx) = NonNull::new(self.ctx.replace(ptr::null()).cast_mut()) {
+            // SAFETY: made by a box in `open`; nobody asks for it any more. Paused jobs have clones.
+            drop(unsafe { Box::from_raw(ctx.as_ptr()) });
+        }
+    }
+}
