@@ -19,6 +19,9 @@ use crate::{check, mode, stats};
 /// All jobs of the process.
 pub(crate) static JOBS: Slots<JobSlot> = Slots::new();
 
+/// In place of a job's default library context: that of whoever starts it. Not the address of anything.
+const INHERIT: LibCtx = ptr::without_provenance_mut(usize::MAX);
+
 /// What a job's function returned; `None` if it panicked.
 pub(crate) type Answer = Option<c_int>;
 
@@ -49,7 +52,7 @@ pub(crate) struct Own {
     paused_once: Cell<bool>,
     /// The place of its context. Set at the start; its use may have ended since.
     ctx: Cell<Option<&'static CtxSlot>>,
-    /// The default library context it had when it was switched out; null before that.
+    /// The default library context it had when it was switched out; [`INHERIT`] before that.
     libctx: Cell<LibCtx>,
     /// The next in the thread's list of places in no use.
     pub(crate) next: Cell<Option<&'static JobSlot>>,
@@ -71,7 +74,7 @@ impl Slot for JobSlot {
                 blocked: Cell::new(0),
                 paused_once: Cell::new(false),
                 ctx: Cell::new(None),
-                libctx: Cell::new(ptr::null_mut()),
+                libctx: Cell::new(INHERIT),
                 next: Cell::new(None),
                 notes: check::JobNotes::new(),
             },
@@ -150,7 +153,7 @@ pub(crate) unsafe fn start(work: &Work) -> Result<Step, Fault> {
     own.ctx.set(ctx);
     own.blocked.set(0);
     own.paused_once.set(false);
-    own.libctx.set(ptr::null_mut());
+    own.libctx.set(INHERIT);
     let (args, size) = (work.args.cast::<u8>(), work.size);
     if args.is_null() || size == 0 {
         begin(thread, slot, mode, func, NoArgs)
@@ -343,14 +346,13 @@ fn step(
 #[inline(always)]
 fn enter(slot: &'static JobSlot, mode: u32) -> LibCtx {
     if mode & mode::LIBCTX == 0 {
-        return ptr::null_mut();
+        return INHERIT;
     }
-    let caller = libcrypto::default_ctx();
+    let caller = libcrypto::current();
     // SAFETY: this thread has the place.
     let jobs = unsafe { slot.own() }.libctx.get();
-    // Null at the first start: it inherits the caller's.
-    if jobs != caller && !jobs.is_null() {
-        libcrypto::set_default_ctx(jobs);
+    if jobs != caller && jobs != INHERIT {
+        libcrypto::install(jobs);
     }
     caller
 }
@@ -361,11 +363,11 @@ fn leave(slot: &'static JobSlot, mode: u32, caller: LibCtx) {
     if mode & mode::LIBCTX == 0 || mode::now() & mode::GONE != 0 {
         return;
     }
-    let jobs = libcrypto::default_ctx();
+    let jobs = libcrypto::current();
     // SAFETY: this thread has the place: its job has just been switched out, and nothing was given back.
     unsafe { slot.own() }.libctx.set(jobs);
     if jobs != caller {
-        libcrypto::set_default_ctx(caller);
+        libcrypto::install(caller);
     }
 }
 

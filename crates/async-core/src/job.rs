@@ -178,10 +178,12 @@ impl<R> Job<R> {
     #[inline(always)]
     #[doc(alias = "ASYNC_start_job")]
     pub fn resume(mut self) -> JobOutcome<R> {
-        if sys::thread_is_exiting() {
-            return JobOutcome::Paused(self);
+        match sys::resume(self.take()) {
+            Ok(step) => outcome(step),
+            Err(paused) => JobOutcome::Paused(Job {
+                paused: Some(paused),
+            }),
         }
-        outcome(sys::resume(self.take()))
     }
 
     /// Cancels the job: resumes it, and from now on every pause of it returns [`Cancelled`] at

@@ -146,25 +146,29 @@ where
     Ok(unsafe { step(thread, control) })
 }
 
-/// Goes on behind the pause.
+/// Goes on behind the pause. Gives the job back if its thread is ending.
 #[inline(always)]
-pub(crate) fn resume<R>(paused: Paused<R>) -> Step<R> {
+pub(crate) fn resume<R>(paused: Paused<R>) -> Result<Step<R>, Paused<R>> {
     let thread = thread::here();
+    if thread.is_exiting() {
+        return Err(paused);
+    }
     // SAFETY: a paused job's slot is alive.
     let slot = unsafe { paused.control.as_ref() };
     // SAFETY: the handle says that it is paused.
     unsafe { run(thread, slot) };
     // SAFETY: the handle, which is used up, says that its result is an R.
-    unsafe { step(thread, paused.control) }
+    Ok(unsafe { step(thread, paused.control) })
 }
 
-/// Marks the job cancelled and runs it to its end.
+/// Marks the job cancelled and runs it to its end. Not while its thread is ending.
 pub(crate) fn cancel<R>(paused: Paused<R>) -> std::thread::Result<R> {
     // SAFETY: a paused job's slot is alive.
     unsafe { paused.control.as_ref() }.cancelled.set(true);
     match resume(paused) {
-        Step::Finished(result) => result,
-        Step::Paused(_) => unreachable!("a cancelled job does not pause"),
+        Ok(Step::Finished(result)) => result,
+        Ok(Step::Paused(_)) => unreachable!("a cancelled job does not pause"),
+        Err(_) => unreachable!("no job is cancelled while its thread is ending"),
     }
 }
 

@@ -122,6 +122,12 @@ impl Thread {
         home.take_idle().ok_or(TakeError::NoJobs)
     }
 
+    /// Whether the pool is gone for good: no job of this thread runs any more.
+    #[inline(always)]
+    pub(super) fn is_exiting(&self) -> bool {
+        self.exiting.get()
+    }
+
     /// Jobs that count against the bound.
     #[inline(always)]
     pub(super) fn total(&self, home: &Home) -> usize {
@@ -189,9 +195,8 @@ pub(super) fn overflown(address: usize, page: usize) -> Option<(JobId, usize)> {
         .then(|| (JobId(slot.id.get()), slot.stack_bytes()))
 }
 
-#[inline(always)]
 pub(crate) fn thread_is_exiting() -> bool {
-    here().exiting.get()
+    here().is_exiting()
 }
 
 pub(crate) fn leaked_jobs() -> u64 {
