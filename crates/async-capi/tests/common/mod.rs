@@ -103,7 +103,12 @@ const SYSTEM_LIBRARIES: [&str; 4] = ["-lpthread", "-ldl", "-lm", "-lgcc_s"];
 
 /// Builds `tests/c/NAME.c`. `flags` are added.
 pub fn build(name: &str, link: Link, flags: &[&str]) -> Program {
-    let source = root().join("tests/c").join(format!("{name}.c"));
+    build_in("tests/c", name, link, flags)
+}
+
+/// Builds `NAME.c` of a directory of this crate.
+pub fn build_in(directory: &str, name: &str, link: Link, flags: &[&str]) -> Program {
+    let source = root().join(directory).join(format!("{name}.c"));
     let flavour = flags
         .concat()
         .replace(|c: char| !c.is_ascii_alphanumeric(), "");
