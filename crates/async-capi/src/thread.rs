@@ -53,82 +53,21 @@ impl Drop for ExitGuard {
 /// This thread's data, good for as long as the thread can run anything.
 #[inline(always)]
 pub(crate) fn here() -> &'static Thread {
-    let thread = match known::get() {
-        known if !known.is_null() => known,
-        _ => find_here(),
+    let thread = match async_core::thread_word().get().cast::<Thread>() {
+        null if null.is_null() => find_here(),
+        known => known,
     };
     // SAFETY: the thread-local has no destructor, so it is good until the thread's memory goes, which is after
-    // the last of its code. Its cells keep the reference from being Send.
+    // the last of its code. Its cells keep the reference from being Send. Nobody else writes the word.
     unsafe { &*thread }
 }
 
+/// Rust's own way is a function call in a shared library, so its result is kept.
 #[cold]
 fn find_here() -> *const Thread {
     let thread = THREAD.with(|thread| &raw const *thread);
-    known::set(thread);
+    async_core::thread_word().set(thread.cast());
     thread
-}
-
-/// A word of each thread that says where its [`THREAD`] is. In a shared library, Rust's thread-locals cost a
-/// function call each time; this is read in two instructions ("initial-exec"). The loader keeps room for such
-/// words also where a library is loaded later.
-#[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
-mod known {
-    use std::arch::{asm, global_asm};
-
-    use super::Thread;
-
-    global_asm!(
-        ".pushsection .tbss.async_capi_known_thread,\"awT\",@nobits",
-        ".hidden async_capi_known_thread",
-        ".globl async_capi_known_thread",
-        ".type async_capi_known_thread, @object",
-        ".size async_capi_known_thread, 8",
-        ".balign 8",
-        "async_capi_known_thread: .zero 8",
-        ".popsection",
-    );
-
-    #[inline(always)]
-    pub(super) fn get() -> *const Thread {
-        let known;
-        // SAFETY: reads this thread's word, which is null or what `set` wrote.
-        unsafe {
-            asm!(
-                "mov {0}, qword ptr [rip + async_capi_known_thread@GOTTPOFF]",
-                "mov {0}, qword ptr fs:[{0}]",
-                out(reg) known,
-                options(nostack, readonly, preserves_flags),
-            );
-        }
-        known
-    }
-
-    pub(super) fn set(thread: *const Thread) {
-        // SAFETY: writes this thread's word, which nothing else uses.
-        unsafe {
-            asm!(
-                "mov {0}, qword ptr [rip + async_capi_known_thread@GOTTPOFF]",
-                "mov qword ptr fs:[{0}], {1}",
-                out(reg) _,
-                in(reg) thread,
-                options(nostack, preserves_flags),
-            );
-        }
-    }
-}
-
-/// Elsewhere it is looked up each time.
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu")))]
-mod known {
-    use super::Thread;
-
-    #[inline(always)]
-    pub(super) fn get() -> *const Thread {
-        super::THREAD.with(|thread| &raw const *thread)
-    }
-
-    pub(super) fn set(_: *const Thread) {}
 }
 
 impl Thread {

@@ -71,4 +71,6 @@ pub use pool::{
 pub use set::{JobSet, JobSetError, RunError, SetStats, WakeBy};
 pub use stack::{report_stack_overflow, scan_high_water};
 
+#[doc(hidden)]
+pub use sys::thread_word;
 pub use sys::{StackMemory, StackSource, Unguarded, prefetch_for_write};

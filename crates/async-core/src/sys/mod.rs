@@ -65,6 +65,7 @@ mod arena;
 mod control;
 mod handle;
 mod home;
+mod known;
 mod overflow;
 mod pages;
 mod stack_source;
@@ -77,6 +78,7 @@ pub(crate) use handle::{Current, Paused, Step, cancel, current, leak, pause, res
 pub(crate) use home::TakeError;
 pub(crate) use overflow::report_stack_overflow;
 pub use stack_source::{StackMemory, StackSource};
+pub use thread::thread_word;
 pub(crate) use thread::{
     cleanup_thread, init_thread, leaked_jobs, pool_stats, scan_high_water, split_id,
     thread_is_exiting, trim_thread,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::control::Control;
 use super::home::{Held, Home, TakeError};
+use super::known;
 use super::overflow;
 use crate::config::PoolConfig;
 use crate::error::{InitError, InsideJob};
@@ -42,6 +43,16 @@ pub(super) struct Thread {
     exiting: Cell<bool>,
     next_id: Cell<u64>,
     first_id: Cell<u64>,
+    /// See [`thread_word`].
+    word: Cell<*const ()>,
+}
+
+/// A word of this thread, null at first, for the one runtime in the process that is built on this crate
+/// and has data of its own for each thread: it is beside what every switch reads anyway. Works to the very
+/// end of the thread.
+#[inline(always)]
+pub fn thread_word() -> &'static Cell<*const ()> {
+    &here().word
 }
 
 /// A job's number, as thread and job.
@@ -61,7 +72,7 @@ impl Drop for ExitGuard {
 /// is not always inlined: a switch below a call costs two wrong guesses of where it returns to.
 #[inline(always)]
 pub(super) fn here() -> &'static Thread {
-    let thread = THREAD.with(|thread| &raw const *thread);
+    let thread = known::here(&THREAD);
     // SAFETY: the thread-local has no destructor, so it is good until the thread's memory goes, which
     // is after the last of its code. The reference stays on the thread, since its cells keep it from
     // being Send. All access is through shared references.
@@ -77,6 +88,7 @@ impl Thread {
             exiting: Cell::new(false),
             next_id: Cell::new(0),
             first_id: Cell::new(0),
+            word: Cell::new(ptr::null()),
         }
     }
 
