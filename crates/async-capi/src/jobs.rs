@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::abi::{
     ASYNC_ERR, ASYNC_FINISH, ASYNC_JOB, ASYNC_NO_JOBS, ASYNC_PAUSE, ASYNC_WAIT_CTX,
-    ASYNC_stack_alloc_fn, ASYNC_stack_free_fn, JobFn,
+    ASYNC_stack_alloc_fn, ASYNC_stack_free_fn,
 };
 use crate::error::{Fault, note, raise};
 use crate::job::{self, JOBS, Step, Work};
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn ASYNC_start_job(
     job: *mut *mut ASYNC_JOB,
     ctx: *mut ASYNC_WAIT_CTX,
     ret: *mut c_int,
-    func: Option<JobFn>,
+    func: Option<unsafe extern "C-unwind" fn(args: *mut c_void) -> c_int>,
     args: *mut c_void,
     size: usize,
 ) -> c_int {

@@ -5,9 +5,7 @@ use std::ptr;
 
 use waitctx::Key;
 
-use crate::abi::{
-    ASYNC_STATUS_UNSUPPORTED, ASYNC_WAIT_CTX, ASYNC_callback_fn, CleanupFn, OSSL_ASYNC_FD,
-};
+use crate::abi::{ASYNC_STATUS_UNSUPPORTED, ASYNC_WAIT_CTX, ASYNC_callback_fn, OSSL_ASYNC_FD};
 use crate::ctx::{self, CFd};
 use crate::error::{Fault, raise};
 use crate::jobs::ok_or_raise;
@@ -64,7 +62,14 @@ pub extern "C" fn ASYNC_WAIT_CTX_set_wait_fd(
     key: *const c_void,
     fd: OSSL_ASYNC_FD,
     custom_data: *mut c_void,
-    cleanup: Option<CleanupFn>,
+    cleanup: Option<
+        unsafe extern "C" fn(
+            ctx: *mut ASYNC_WAIT_CTX,
+            key: *const c_void,
+            fd: OSSL_ASYNC_FD,
+            custom_data: *mut c_void,
+        ),
+    >,
 ) -> c_int {
     let kept = CFd {
         data: custom_data,
