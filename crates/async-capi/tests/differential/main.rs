@@ -11,6 +11,7 @@ mod common;
 mod api;
 mod compare;
 mod ctx_ops;
+mod jobs;
 mod known;
 mod run;
 mod script;
