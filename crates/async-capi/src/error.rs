@@ -26,8 +26,8 @@ pub(crate) enum Fault {
     #[error("the job is running; resume it when it has paused")]
     JobRunning,
     #[error(
-        "the job's wait context was freed while the job was paused; the job can never be resumed. Free \
-         the context when the job has finished, or cancel the job before"
+        "the job's wait context was freed before the job had finished; the job can pause no more, and never be \
+         resumed. Free the context when the job has finished, or cancel the job before"
     )]
     ContextGone,
     #[error("this wait context was freed, or never was; use it only until it is freed")]

@@ -251,6 +251,13 @@ fn mine(thread: &Thread, handle: *mut ASYNC_JOB) -> Result<&'static JobSlot, Fau
     Ok(slot)
 }
 
+/// Whether the job's context was freed. A paused job without it is never resumed.
+#[inline(always)]
+fn context_gone(slot: &JobSlot, own: &Own) -> bool {
+    let is_there = |ctx: &CtxSlot| ctx.is(slot.ctx.load(Ordering::Relaxed));
+    !own.ctx.get().is_none_or(is_there)
+}
+
 /// Takes the paused job out of its place, to be switched to.
 #[inline(always)]
 fn wake(thread: &Thread, slot: &'static JobSlot) -> Result<Job<Answer>, Fault> {
@@ -259,9 +266,7 @@ fn wake(thread: &Thread, slot: &'static JobSlot) -> Result<Job<Answer>, Fault> {
     if thread.ending() {
         return Err(Fault::ThreadEnding);
     }
-    if let Some(ctx) = own.ctx.get()
-        && !ctx.is(slot.ctx.load(Ordering::Relaxed))
-    {
+    if context_gone(slot, own) {
         return Err(Fault::ContextGone);
     }
     own.job.take().ok_or(Fault::JobRunning)
@@ -384,6 +389,8 @@ pub(crate) fn pause() -> Result<c_int, Fault> {
     }
     if !own.paused_once.get() {
         first_pause(slot)?;
+    } else if context_gone(slot, own) {
+        return Err(Fault::ContextGone);
     }
     if mode::now() & mode::SLOW != 0 {
         check::job_pauses(slot);
