@@ -18,6 +18,16 @@ fn is_told(name: &str, cases: usize) {
 }
 
 #[test]
+fn wrong_arguments() {
+    is_told("misuse_arguments", 7);
+}
+
+#[test]
+fn jobs_used_wrongly() {
+    is_told("misuse_jobs", 9);
+}
+
+#[test]
 fn contexts_used_wrongly() {
     is_told("misuse_contexts", 9);
 }
