@@ -7,10 +7,11 @@ use std::sync::MutexGuard;
 use crate::ctx::{CONTEXTS, CTX_LOCKS};
 use crate::job::JOBS;
 use crate::slots::{Spare, lock};
-use crate::{check, mem, stats};
+use crate::{check, libcrypto, mem, stats};
 
 /// Every lock of the library, in the order in which they may be taken one inside the other.
 struct AllLocks {
+    _loader: MutexGuard<'static, ()>,
     _settings: MutexGuard<'static, mem::Settings>,
     _contexts: [MutexGuard<'static, ()>; 64],
     _context_places: MutexGuard<'static, Spare>,
@@ -33,6 +34,7 @@ pub(crate) fn prepare() {
 
 extern "C" fn before() {
     let all = AllLocks {
+        _loader: lock(&libcrypto::ASKING_LOADER),
         _settings: lock(&mem::SETTINGS),
         _contexts: CTX_LOCKS.lock_all(),
         _context_places: CONTEXTS.lock(),

@@ -3,11 +3,12 @@
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::mem::transmute_copy;
 use std::ptr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use crate::abi::ERR_LIB_ASYNC;
 use crate::mode;
+use crate::slots::lock;
 
 /// A thread's default `OSSL_LIB_CTX *`, as [`current`] reads it; null may stand for the process's.
 pub(crate) type LibCtx = *mut c_void;
@@ -45,6 +46,10 @@ pub(crate) fn look() {
     }
 }
 
+/// Held while the loader is asked for its libraries. It has a lock for that which some versions of glibc leave
+/// held in the child of a fork; so no thread of ours may be at it when another one forks.
+pub(crate) static ASKING_LOADER: Mutex<()> = Mutex::new(());
+
 /// How many libraries the loader has loaded so far.
 fn libraries_loaded() -> u64 {
     unsafe extern "C" fn first(
@@ -57,6 +62,7 @@ fn libraries_loaded() -> u64 {
         1 // no need to see the others
     }
     let mut loaded = 0_u64;
+    let _asking = lock(&ASKING_LOADER);
     // SAFETY: `first` takes what the loader and this call give it, and calls nothing.
     unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut loaded).cast()) };
     loaded
