@@ -4,6 +4,9 @@ use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
+use std::slice;
+
+use zeroize::Zeroize;
 
 /// Where a copy is kept. It moves onto the job's stack with the closure, and its address is taken there.
 pub(crate) trait Args {
@@ -77,6 +80,10 @@ impl Args for Boxed {
 
 impl Drop for Boxed {
     fn drop(&mut self) {
+        // SAFETY: they were written by `copy`, and nobody else uses them: the job is over.
+        let bytes = unsafe { slice::from_raw_parts_mut(self.bytes.as_ptr(), self.layout.size()) };
+        // They may hold keys. What is kept in place is wiped with the stack, if that is asked for.
+        bytes.zeroize();
         // SAFETY: allocated with this layout by `copy`, and freed here only.
         unsafe { dealloc(self.bytes.as_ptr(), self.layout) };
     }
