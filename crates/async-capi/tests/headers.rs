@@ -87,7 +87,7 @@ fn the_headers_are_what_the_sources_say() {
         assert!(
             kept == made,
             "{} is not what the sources say; write it with\n    \
-             WRITE_HEADERS=1 cargo test -p async-capi --test headers",
+             WRITE_HEADERS=1 cargo test -p async-capi --test headers the_headers",
             header.path
         );
     }
