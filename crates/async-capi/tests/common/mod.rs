@@ -101,20 +101,24 @@ pub fn shared_library() -> PathBuf {
 /// What the static library needs of the system.
 const SYSTEM_LIBRARIES: [&str; 4] = ["-lpthread", "-ldl", "-lm", "-lgcc_s"];
 
-/// Builds `tests/c/NAME.c`. `flags` are added.
+/// Builds `tests/c/NAME.c`, or `NAME.cc` with the C++ compiler. `flags` are added.
 pub fn build(name: &str, link: Link, flags: &[&str]) -> Program {
     build_in("tests/c", name, link, flags)
 }
 
-/// Builds `NAME.c` of a directory of this crate.
+/// The same for a program in another directory of this crate.
 pub fn build_in(directory: &str, name: &str, link: Link, flags: &[&str]) -> Program {
-    let source = root().join(directory).join(format!("{name}.c"));
+    let c = root().join(directory).join(format!("{name}.c"));
+    let (compiler, standard, source) = match c.exists() {
+        true => ("cc", "-std=gnu11", c),
+        false => ("c++", "-std=gnu++17", c.with_extension("cc")),
+    };
     let flavour = flags
         .concat()
         .replace(|c: char| !c.is_ascii_alphanumeric(), "");
     let path = scratch().join(format!("{name}-{link:?}-{flavour}"));
-    let mut cc = Command::new("cc");
-    cc.args(["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror"])
+    let mut cc = Command::new(compiler);
+    cc.args([standard, "-g", "-O1", "-Wall", "-Wextra", "-Werror"])
         .args(flags)
         .arg("-I")
         .arg(root().join("include"))
@@ -137,10 +141,13 @@ pub fn build_in(directory: &str, name: &str, link: Link, flags: &[&str]) -> Prog
         Link::BeforeLibcrypto => cc.args(shared()).args(libcrypto()),
         Link::Preloaded | Link::Libcrypto => cc.args(libcrypto()),
     };
-    let built = cc.arg("-lpthread").output().expect("cc can be run");
+    let built = cc
+        .arg("-lpthread")
+        .output()
+        .expect("the compiler can be run");
     assert!(
         built.status.success(),
-        "{name}.c does not build:\n{}",
+        "{name} does not build:\n{}",
         String::from_utf8_lossy(&built.stderr)
     );
     Program { path, link }
