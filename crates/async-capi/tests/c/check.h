@@ -78,11 +78,13 @@ MAYBE_UNUSED static int libcrypto_is_here(void)
 #define PASSED_NULL 0xC0102
 #define INTERNAL_ERROR 0xC0103
 
+/* Where a case holds: OpenSSL's own functions may leave it undefined, or not have it. */
+enum where { ANYWHERE, OURS_ONLY };
+
 struct test_case {
     const char *name;
     void (*run)(void);
-    /* Where it holds: OpenSSL's own functions may leave it undefined, or not have it. */
-    enum { ANYWHERE, OURS_ONLY } where;
+    enum where where;
 };
 
 /* Ends a case that hangs. */
