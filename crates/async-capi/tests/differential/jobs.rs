@@ -24,6 +24,7 @@ impl Run {
             ctx,
             start,
             blocked: 0,
+            stack_top: 0,
             state: State::Running,
         });
         self.starting.set(Some(number));
@@ -141,6 +142,7 @@ impl Run {
             return 0;
         };
         self.running.set(Some(me));
+        self.jobs.borrow_mut()[me].stack_top = (&raw const me).addr();
         let start = self.jobs.borrow()[me].start;
         // SAFETY: as the field says.
         let start = unsafe { &*start };

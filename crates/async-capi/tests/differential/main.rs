@@ -3,7 +3,8 @@
 //! they differ on purpose, `known.rs` has a row for it, and the random sequences stay away.
 //!
 //! `ASYNC_CAPI_SEQUENCES=1000000` for as many, `ASYNC_CAPI_SEED=…` for others, `ASYNC_CAPI_SEED=…
-//! ASYNC_CAPI_SEQUENCE=…` for one of them alone, with `--nocapture` to see what it does.
+//! ASYNC_CAPI_SEQUENCE=…` for one of them alone, with `--nocapture` to see what it does; `ASYNC_CAPI_THREADS=1` to
+//! stay on one thread, for valgrind, which takes stacks that were made on another one for mistakes.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -63,11 +64,12 @@ fn random_sequences() {
         return one(&pair, seed, number);
     }
     let sequences = setting("ASYNC_CAPI_SEQUENCES").unwrap_or(SEQUENCES);
+    let threads = setting("ASYNC_CAPI_THREADS").unwrap_or(THREADS).max(1) as usize;
     let begun = Instant::now();
     let stop = AtomicBool::new(false);
-    let worker = |first: u64| {
+    let worker = |first: u64| -> Result<Coverage, String> {
         let mut coverage = Coverage::new();
-        for number in (first..sequences).step_by(THREADS as usize) {
+        for number in (first..sequences).step_by(threads) {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
@@ -79,15 +81,16 @@ fn random_sequences() {
         Ok(coverage)
     };
     let mut coverage = Coverage::new();
+    let mut take = |done: Result<Coverage, String>| match done {
+        Ok(seen) => coverage.merge(&seen),
+        Err(report) => panic!("{report}"),
+    };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS)
-            .map(|at| scope.spawn(move || worker(at)))
-            .collect();
-        for thread in threads {
-            match thread.join().expect("a worker does not panic") {
-                Ok(seen) => coverage.merge(&seen),
-                Err(report) => panic!("{report}"),
-            }
+        let others = (1..threads as u64).map(|at| scope.spawn(move || worker(at)));
+        let others: Vec<_> = others.collect();
+        take(worker(0));
+        for thread in others {
+            take(thread.join().expect("a worker does not panic"));
         }
     });
     println!(

@@ -16,6 +16,9 @@ use crate::trace::{Event, What};
 /// At most so many jobs at once, and contexts.
 const JOBS: usize = 6;
 const CTXS: usize = 4;
+/// How much of libcrypto's stacks, which have 32 KiB and no guard page, this test itself may use. The rest is for
+/// what is called from there.
+const STACK_BYTES: usize = 8 * 1024;
 /// Nothing that any of the calls would write.
 pub(crate) const UNTOUCHED: c_int = 0x5AA5_5AA5;
 
@@ -33,6 +36,8 @@ pub(crate) struct Run {
     pub(crate) running: Cell<Option<usize>>,
     /// The thread has a pool. Another `ASYNC_init_thread` would lose it, in libcrypto.
     pub(crate) pool: Cell<bool>,
+    /// The most that was used of a job's stack.
+    deepest: Cell<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -43,6 +48,8 @@ pub(crate) struct LiveJob {
     /// What it does. Part of the script, which outlives the run.
     pub(crate) start: *const Start,
     pub(crate) blocked: u32,
+    /// The address where its stack begins, about.
+    pub(crate) stack_top: usize,
     pub(crate) state: State,
 }
 
@@ -76,6 +83,7 @@ pub(crate) fn run(api: &'static Api, process: &'static Process, script: &[Op]) -
         starting: Cell::new(None),
         running: Cell::new(None),
         pool: Cell::new(false),
+        deepest: Cell::new(0),
     };
     RUN.set(&raw const run);
     for op in script {
@@ -84,12 +92,19 @@ pub(crate) fn run(api: &'static Api, process: &'static Process, script: &[Op]) -
     }
     run.end();
     RUN.set(ptr::null());
+    let deepest = run.deepest.get();
+    assert!(deepest < STACK_BYTES, "{deepest} bytes of a job's stack");
     run.trace.into_inner()
 }
 
 impl Run {
     pub(crate) fn note(&self, what: What, values: [i64; 4]) {
         let job = self.running.get().map_or(-1, |job| job as i32);
+        if let Some(job) = self.running.get() {
+            let here = (&raw const job).addr();
+            let depth = self.jobs.borrow()[job].stack_top.saturating_sub(here);
+            self.deepest.set(self.deepest.get().max(depth));
+        }
         self.trace.borrow_mut().push(Event { what, job, values });
     }
 
