@@ -3,8 +3,8 @@
 //! they differ on purpose, `known.rs` has a row for it, and the random sequences stay away.
 //!
 //! `ASYNC_CAPI_SEQUENCES=1000000` for as many, `ASYNC_CAPI_SEED=…` for others, `ASYNC_CAPI_SEED=…
-//! ASYNC_CAPI_SEQUENCE=…` for one of them alone, with `--nocapture` to see what it does; `ASYNC_CAPI_THREADS=1` to
-//! stay on one thread, for valgrind, which takes stacks that were made on another one for mistakes.
+//! ASYNC_CAPI_SEQUENCE=…` for one of them alone, with `--nocapture` to see what it does; `ASYNC_CAPI_THREADS=1` for
+//! valgrind: it does not know libcrypto's stacks, and with two threads of them it reports what is not there.
 
 #[path = "../common/mod.rs"]
 mod common;
