@@ -101,7 +101,7 @@ impl CtxSlot {
     /// The same, if `handle` is the one for the present use.
     fn locked_if<R>(&self, handle: usize, f: impl FnOnce(&mut State) -> R) -> Result<R, Fault> {
         self.locked(|state| self.is(handle).then(|| f(state)))
-            .ok_or(Fault::StaleCtx)
+            .ok_or(Fault::StaleCtx(handle))
     }
 
     /// Ends the round of changes: a pause returns after a resume.
@@ -153,7 +153,7 @@ fn unknown(ctx: *const ASYNC_WAIT_CTX) -> Fault {
     if ctx.is_null() {
         Fault::Null("ctx")
     } else {
-        Fault::StaleCtx
+        Fault::StaleCtx(ctx.addr())
     }
 }
 
@@ -193,7 +193,7 @@ pub(crate) fn set_wait_fd(
 ) -> Result<(), Fault> {
     with_fds(ctx, |state| {
         if state.closing {
-            return Err(Fault::CtxClosing);
+            return Err(Fault::CtxClosing(ctx.addr()));
         }
         state.fds.push(key, fd, kept);
         Ok(())
@@ -215,7 +215,7 @@ pub(crate) unsafe fn free(ctx: *mut ASYNC_WAIT_CTX) -> Result<(), Fault> {
     let handle = ctx.addr();
     let first = slot.locked_if(handle, |state| !std::mem::replace(&mut state.closing, true))?;
     if !first {
-        return Err(Fault::CtxClosing);
+        return Err(Fault::CtxClosing(ctx.addr()));
     }
     while let Some((key, fd, kept)) = slot.locked(|state| state.fds.pop()) {
         if let Some(cleanup) = kept.cleanup {
@@ -252,11 +252,11 @@ mod tests {
         assert!(find(first).is_ok());
         // SAFETY: there are no cleanup functions.
         unsafe { free(first) }.expect("it is there");
-        assert!(matches!(find(first), Err(Fault::StaleCtx)));
+        assert!(matches!(find(first), Err(Fault::StaleCtx(_))));
         let second = new().expect("a context");
         assert_ne!(first, second);
         // SAFETY: as above.
-        assert!(matches!(unsafe { free(first) }, Err(Fault::StaleCtx)));
+        assert!(matches!(unsafe { free(first) }, Err(Fault::StaleCtx(_))));
         // SAFETY: as above.
         unsafe { free(second) }.expect("it is there");
     }

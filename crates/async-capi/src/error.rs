@@ -10,7 +10,8 @@ use crate::abi::{
 };
 use crate::{check, libcrypto};
 
-/// Everything that makes a function of this library report an error.
+/// Everything that makes a function of this library report an error. With the handle it is about, for the check
+/// mode.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(crate) enum Fault {
     #[error("{0} is NULL; it must not be")]
@@ -20,20 +21,20 @@ pub(crate) enum Fault {
     #[error("called inside a job; call it from the code that starts and resumes the jobs")]
     InsideJob,
     #[error("the job belongs to another thread; resume it on the thread that started it")]
-    WrongThread,
+    WrongThread(usize),
     #[error("this job has finished, or never was; use a handle only until its job has finished")]
-    StaleJob,
+    StaleJob(usize),
     #[error("the job is running; resume it when it has paused")]
-    JobRunning,
+    JobRunning(usize),
     #[error(
         "the job's wait context was freed before the job had finished; the job can pause no more, and never be \
          resumed. Free the context when the job has finished, or cancel the job before"
     )]
-    ContextGone,
+    ContextGone(usize),
     #[error("this wait context was freed, or never was; use it only until it is freed")]
-    StaleCtx,
+    StaleCtx(usize),
     #[error("this wait context is being freed; its cleanup functions can read it and no more")]
-    CtxClosing,
+    CtxClosing(usize),
     #[error("init_size ({init}) is above max_size ({max}); lower it, or raise max_size")]
     PoolSize { init: usize, max: usize },
     #[error("{init} jobs up front are more than this machine has memory for; lower init_size")]
@@ -67,12 +68,12 @@ impl Fault {
             Fault::Null(_) => "null-argument",
             Fault::NestedStart => "nested-start",
             Fault::InsideJob => "inside-job",
-            Fault::WrongThread => "wrong-thread",
-            Fault::StaleJob => "stale-job",
-            Fault::JobRunning => "job-running",
-            Fault::ContextGone => "context-freed-under-job",
-            Fault::StaleCtx => "use-after-free",
-            Fault::CtxClosing => "use-while-freed",
+            Fault::WrongThread(_) => "wrong-thread",
+            Fault::StaleJob(_) => "stale-job",
+            Fault::JobRunning(_) => "job-running",
+            Fault::ContextGone(_) => "context-freed-under-job",
+            Fault::StaleCtx(_) => "use-after-free",
+            Fault::CtxClosing(_) => "use-while-freed",
             Fault::PoolSize { .. } | Fault::TooManyUpFront { .. } => "pool-size",
             Fault::ThreadEnding => "thread-ending",
             Fault::LibraryGone => "after-openssl-cleanup",

@@ -244,9 +244,9 @@ fn refused<F>(error: &StartError<F>) -> Result<Step, Fault> {
 /// The job of a handle, if this thread may resume it.
 #[inline(always)]
 fn mine(thread: &Thread, handle: *mut ASYNC_JOB) -> Result<&'static JobSlot, Fault> {
-    let slot = JOBS.find(handle.addr()).ok_or(Fault::StaleJob)?;
+    let slot = JOBS.find(handle.addr()).ok_or(Fault::StaleJob(handle.addr()))?;
     if slot.owner.load(Ordering::Relaxed) != thread.number.get() {
-        return Err(Fault::WrongThread);
+        return Err(Fault::WrongThread(handle.addr()));
     }
     Ok(slot)
 }
@@ -267,9 +267,9 @@ fn wake(thread: &Thread, slot: &'static JobSlot) -> Result<Job<Answer>, Fault> {
         return Err(Fault::ThreadEnding);
     }
     if context_gone(slot, own) {
-        return Err(Fault::ContextGone);
+        return Err(Fault::ContextGone(slot.handle()));
     }
-    own.job.take().ok_or(Fault::JobRunning)
+    own.job.take().ok_or_else(|| Fault::JobRunning(slot.handle()))
 }
 
 /// Resumes a job.
@@ -390,7 +390,7 @@ pub(crate) fn pause() -> Result<c_int, Fault> {
     if !own.paused_once.get() {
         first_pause(slot)?;
     } else if context_gone(slot, own) {
-        return Err(Fault::ContextGone);
+        return Err(Fault::ContextGone(slot.handle()));
     }
     if mode::now() & mode::SLOW != 0 {
         check::job_pauses(slot);
@@ -412,7 +412,7 @@ fn first_pause(slot: &'static JobSlot) -> Result<(), Fault> {
     let own = unsafe { slot.own() };
     if let Some(ctx) = own.ctx.get() {
         ctx.hold(slot.ctx.load(Ordering::Relaxed))
-            .map_err(|_| Fault::ContextGone)?;
+            .map_err(|_| Fault::ContextGone(slot.handle()))?;
     }
     own.paused_once.set(true);
     Ok(())

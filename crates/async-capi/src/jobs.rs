@@ -178,7 +178,7 @@ pub extern "C" fn ASYNC_get_wait_ctx(job: *mut ASYNC_JOB) -> *mut ASYNC_WAIT_CTX
         None => {
             let fault = match job.is_null() {
                 true => Fault::Null("job"),
-                false => Fault::StaleJob,
+                false => Fault::StaleJob(job.addr()),
             };
             raise(c"ASYNC_get_wait_ctx", fault);
             ptr::null_mut()
