@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int};
 use crate::abi::ASYNC_JOB;
 use crate::error::{Fault, last_text};
 use crate::jobs::report;
-use crate::{job, mem};
+use crate::{check, job, mem, mode};
 
 /// The text of the calling thread's last error: what happened, and what to do. NULL if there was none. Good until
 /// the thread's next error.
@@ -53,4 +53,15 @@ pub extern "C" fn async_capi_set_stack_bytes(bytes: usize) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn async_capi_report_stack_overflow() -> c_int {
     c_int::from(async_core::report_stack_overflow().is_ok())
+}
+
+/// Turns the check mode on, or off if `on` is 0: as `ASYNC_CAPI_CHECK=1` does before the first job, at any time.
+/// What was done while it was off is not known to it, and what it knew is forgotten when it is turned off. See
+/// `docs/check-mode.md`.
+#[unsafe(no_mangle)]
+pub extern "C" fn async_capi_set_check(on: c_int) {
+    if mode::now() & mode::NEW != 0 {
+        mode::begin();
+    }
+    check::turn(on != 0);
 }

@@ -53,4 +53,5 @@ extern "C" fn after() {
 extern "C" fn in_child() {
     after();
     stats::forget();
+    check::forget();
 }

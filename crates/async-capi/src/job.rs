@@ -56,8 +56,6 @@ pub(crate) struct Own {
     libctx: Cell<LibCtx>,
     /// The next in the thread's list of places in no use.
     pub(crate) next: Cell<Option<&'static JobSlot>>,
-    /// What the check mode keeps with it.
-    pub(crate) notes: check::JobNotes,
 }
 
 impl Slot for JobSlot {
@@ -76,7 +74,6 @@ impl Slot for JobSlot {
                 ctx: Cell::new(None),
                 libctx: Cell::new(INHERIT),
                 next: Cell::new(None),
-                notes: check::JobNotes::new(),
             },
         }
     }
@@ -225,6 +222,9 @@ fn begin<A: Args + 'static>(
             step(thread, slot, outcome)
         }
         Err(error) => {
+            if mode & mode::SLOW != 0 {
+                check::job_refused(slot);
+            }
             thread.give_back(slot);
             refused(&error)
         }
@@ -244,7 +244,9 @@ fn refused<F>(error: &StartError<F>) -> Result<Step, Fault> {
 /// The job of a handle, if this thread may resume it.
 #[inline(always)]
 fn mine(thread: &Thread, handle: *mut ASYNC_JOB) -> Result<&'static JobSlot, Fault> {
-    let slot = JOBS.find(handle.addr()).ok_or(Fault::StaleJob(handle.addr()))?;
+    let slot = JOBS
+        .find(handle.addr())
+        .ok_or(Fault::StaleJob(handle.addr()))?;
     if slot.owner.load(Ordering::Relaxed) != thread.number.get() {
         return Err(Fault::WrongThread(handle.addr()));
     }
@@ -269,7 +271,9 @@ fn wake(thread: &Thread, slot: &'static JobSlot) -> Result<Job<Answer>, Fault> {
     if context_gone(slot, own) {
         return Err(Fault::ContextGone(slot.handle()));
     }
-    own.job.take().ok_or_else(|| Fault::JobRunning(slot.handle()))
+    own.job
+        .take()
+        .ok_or_else(|| Fault::JobRunning(slot.handle()))
 }
 
 /// Resumes a job.
@@ -327,7 +331,6 @@ fn step(
             own.job.set(Some(job));
             if mode::now() & mode::SLOW != 0 {
                 stats::count(&stats::PAUSES);
-                check::job_paused(slot);
             }
             Ok(Step::Paused(slot.pointer()))
         }
@@ -396,6 +399,9 @@ pub(crate) fn pause() -> Result<c_int, Fault> {
         check::job_pauses(slot);
     }
     let paused = async_core::pause_job();
+    if mode::now() & mode::SLOW != 0 {
+        check::job_resumed(slot);
+    }
     if let Ok(Pause::NotInJob | Pause::Blocked) = paused {
         return Ok(1);
     }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use async_core::{PoolConfig, StackMemory, StackSource};
 
 use crate::abi::{ASYNC_stack_alloc_fn, ASYNC_stack_free_fn};
-use crate::mode;
 use crate::slots::lock;
+use crate::{check, mode};
 
 /// What a program's function is asked for, in bytes: OpenSSL's size.
 const PROPOSED_BYTES: usize = 32 * 1024;
@@ -95,7 +95,8 @@ pub(crate) fn pool_config() -> PoolConfig {
     };
     PoolConfig {
         stack_bytes,
-        wipe_stacks: mode::is_on("WIPE"),
+        // The check mode looks how deep each job goes: not the one before it on the same stack.
+        wipe_stacks: mode::is_on("WIPE") || check::on(),
         stack_source: settings.source.clone(),
         ..PoolConfig::default()
     }

@@ -10,8 +10,8 @@ use waitctx::WaitCtx;
 
 use crate::error::Fault;
 use crate::job::{JOBS, JobSlot};
-use crate::mem;
 use crate::slots::Slot;
+use crate::{check, mem};
 
 thread_local! {
     /// Constant and without a destructor, so that it can be used to the very end of the thread.
@@ -212,6 +212,9 @@ impl Thread {
     /// The end of the thread. Its paused jobs stay as they are, for ever.
     fn end(&self) {
         self.ending.set(true);
+        if check::on() {
+            check::thread_ends(self.number.get());
+        }
         while let Some(slot) = self.idle.get() {
             // SAFETY: it is in this thread's list.
             self.idle.set(unsafe { slot.own() }.next.get());

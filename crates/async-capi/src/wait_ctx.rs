@@ -9,7 +9,7 @@ use crate::abi::{ASYNC_STATUS_UNSUPPORTED, ASYNC_WAIT_CTX, ASYNC_callback_fn, OS
 use crate::ctx::{self, CFd};
 use crate::error::{Fault, raise};
 use crate::jobs::ok_or_raise;
-use crate::{libcrypto, mode};
+use crate::{check, libcrypto, mode};
 
 /// 1, or 0 for "there is none", or 0 with an error.
 fn found_or_raise(function: &'static CStr, found: Result<bool, Fault>) -> c_int {
@@ -33,10 +33,14 @@ pub extern "C" fn ASYNC_WAIT_CTX_new() -> *mut ASYNC_WAIT_CTX {
         mode::begin();
     }
     libcrypto::look();
-    ctx::new().unwrap_or_else(|fault| {
+    let ctx = ctx::new().unwrap_or_else(|fault| {
         raise(c"ASYNC_WAIT_CTX_new", fault);
         ptr::null_mut()
-    })
+    });
+    if check::on() {
+        check::context_made(ctx);
+    }
+    ctx
 }
 
 /// Calls the cleanup function of each fd that is still set, newest first, and frees the context. NULL is
@@ -48,6 +52,9 @@ pub extern "C" fn ASYNC_WAIT_CTX_new() -> *mut ASYNC_WAIT_CTX {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ASYNC_WAIT_CTX_free(ctx: *mut ASYNC_WAIT_CTX) {
     if !ctx.is_null() {
+        if check::on() {
+            check::context_freeing(ctx);
+        }
         // SAFETY: the caller's.
         ok_or_raise(c"ASYNC_WAIT_CTX_free", unsafe { ctx::free(ctx) });
     }
@@ -76,6 +83,9 @@ pub extern "C" fn ASYNC_WAIT_CTX_set_wait_fd(
         cleanup,
     };
     let done = ctx::set_wait_fd(ctx, key_of(key), fd, kept);
+    if check::on() && done.is_ok() {
+        check::fd_set(ctx, key.addr(), fd);
+    }
     ok_or_raise(c"ASYNC_WAIT_CTX_set_wait_fd", done)
 }
 
@@ -164,8 +174,13 @@ pub unsafe extern "C" fn ASYNC_WAIT_CTX_get_changed_fds(
 /// 1, or 0 if there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn ASYNC_WAIT_CTX_clear_fd(ctx: *mut ASYNC_WAIT_CTX, key: *const c_void) -> c_int {
-    let cleared = ctx::clear_fd(ctx, key_of(key)).map(|fd| fd.is_some());
-    found_or_raise(c"ASYNC_WAIT_CTX_clear_fd", cleared)
+    let cleared = ctx::clear_fd(ctx, key_of(key));
+    if check::on()
+        && let Ok(Some(fd)) = cleared
+    {
+        check::fd_cleared(ctx, key.addr(), fd);
+    }
+    found_or_raise(c"ASYNC_WAIT_CTX_clear_fd", cleared.map(|fd| fd.is_some()))
 }
 
 /// Sets what an engine calls in place of making an fd readable; NULL unsets it. 1, or 0 with an error.

@@ -1,0 +1,242 @@
+//! What is watched of jobs.
+
+use std::borrow::Cow;
+use std::ffi::{CStr, c_void};
+use std::mem::MaybeUninit;
+use std::sync::atomic::Ordering;
+
+use crate::abi::JobFn;
+use crate::check::notes::{At, Book, JobNote, book};
+use crate::check::place::here;
+use crate::check::report::{Report, thread_id};
+use crate::check::{contexts, on};
+use crate::job::JobSlot;
+use crate::slots::Slot;
+
+/// A job that goes deeper than this share of its stack is told of.
+const DEEP_PERCENT: usize = 75;
+
+/// A job is about to run for the first time.
+#[cold]
+pub(crate) fn job_starts(slot: &'static JobSlot, func: JobFn) {
+    if !on() {
+        return;
+    }
+    let started = here();
+    let note = JobNote {
+        func: (func as *const ()).addr(),
+        started,
+        ..unseen(slot)
+    };
+    add(&mut book(), slot.handle(), note);
+}
+
+/// It did not run: there was none to be had.
+#[cold]
+pub(crate) fn job_refused(slot: &'static JobSlot) {
+    if !on() {
+        return;
+    }
+    remove(&mut book(), slot.handle());
+}
+
+/// What is known of a job whose start was not seen.
+fn unseen(slot: &JobSlot) -> JobNote {
+    JobNote {
+        func: 0,
+        ctx: slot.ctx.load(Ordering::Relaxed),
+        owner: slot.owner.load(Ordering::Relaxed),
+        thread: thread_id(),
+        started: None,
+        paused_at: None,
+        paused: false,
+        told: false,
+    }
+}
+
+fn add(book: &mut Book, handle: usize, note: JobNote) {
+    if note.ctx != 0 {
+        book.ctxs.entry(note.ctx).or_default().jobs += 1;
+    }
+    book.jobs.insert(handle, note);
+}
+
+fn remove(book: &mut Book, handle: usize) {
+    if let Some(note) = book.jobs.remove(&handle)
+        && let Some(ctx) = book.ctxs.get_mut(&note.ctx)
+    {
+        ctx.jobs = ctx.jobs.saturating_sub(1);
+    }
+}
+
+/// The running job is about to pause. On its own stack.
+#[cold]
+pub(crate) fn job_pauses(slot: &'static JobSlot) {
+    if !on() || !async_core::current_job().is_some_and(|job| job.can_pause()) {
+        return;
+    }
+    let at = here();
+    let handle = slot.handle();
+    let ctx = slot.ctx.load(Ordering::Relaxed);
+    let note = change(slot, |note| {
+        note.paused = true;
+        note.paused_at = at;
+    });
+    contexts::job_pauses(handle, ctx, &note, at);
+}
+
+/// The running job has been resumed. On its own stack.
+#[cold]
+pub(crate) fn job_resumed(slot: &'static JobSlot) {
+    if !on() {
+        return;
+    }
+    change(slot, |note| note.paused = false);
+}
+
+fn change(slot: &JobSlot, change: impl FnOnce(&mut JobNote)) -> JobNote {
+    let (handle, unseen) = (slot.handle(), unseen(slot));
+    let mut book = book();
+    if !book.jobs.contains_key(&handle) {
+        add(&mut book, handle, unseen);
+    }
+    let mut changed = unseen;
+    if let Some(note) = book.jobs.get_mut(&handle) {
+        change(note);
+        changed = *note;
+    }
+    changed
+}
+
+/// The job's function has returned. On its own stack.
+#[cold]
+pub(crate) fn job_returns(slot: &'static JobSlot, func: JobFn) {
+    if !on() {
+        return;
+    }
+    let used = async_core::current_job().and_then(|job| job.stack_high_water());
+    let (Some(used), Some(pool)) = (used, async_core::pool_stats()) else {
+        return;
+    };
+    let bytes = pool.stack_bytes;
+    if used <= bytes / 100 * DEEP_PERCENT {
+        return;
+    }
+    let address = (func as *const ()).addr();
+    let started = {
+        let mut book = book();
+        if book.deep.insert(address, ()).is_some() {
+            return;
+        }
+        book.jobs.get(&slot.handle()).and_then(|note| note.started)
+    };
+    let what = "ASYNC_start_job";
+    Report::new("stack-nearly-full", what)
+        .message(format!(
+            "a job with the function {} has used {used} bytes of its stack of {bytes}; use less in it, or raise \
+             ASYNC_CAPI_STACK_BYTES or async_capi_set_stack_bytes()",
+            name(address)
+        ))
+        .job(slot.handle())
+        .at(started)
+        .send();
+}
+
+/// A job has finished; its handle ends.
+#[cold]
+pub(crate) fn job_finished(slot: &'static JobSlot) {
+    if !on() {
+        return;
+    }
+    let at = here();
+    let handle = slot.handle();
+    let mut book = book();
+    remove(&mut book, handle);
+    book.finished.add(handle, at);
+}
+
+/// A thread ends, and its paused jobs with it. Those of the first thread are told of at the exit.
+#[cold]
+pub(crate) fn thread_ends(number: u64) {
+    if u32::try_from(thread_id()) == Ok(std::process::id()) {
+        return;
+    }
+    let mut lost = Vec::new();
+    for (handle, note) in &mut book().jobs {
+        if note.owner == number && note.paused && !note.told {
+            note.told = true;
+            lost.push((*handle, *note));
+        }
+    }
+    for (handle, note) in lost {
+        unfinished(handle, &note, "its thread").send();
+    }
+}
+
+/// A job that was paused when its thread or the process ended.
+pub(super) fn unfinished(handle: usize, note: &JobNote, what: &str) -> Report {
+    let of = match note.func {
+        0 => Cow::Borrowed("a job"),
+        func => format!("a job with the function {}", name(func)).into(),
+    };
+    Report::new("job-never-finished", "ASYNC_pause_job")
+        .message(format!(
+            "{of} was still paused when {what} ended; what is on its stack is lost. Resume each job until it \
+             has finished, or cancel it with async_capi_cancel_job()"
+        ))
+        .job(handle)
+        .ctx(note.ctx)
+        .thread(note.thread)
+        .at(note.paused_at.or(note.started))
+        .and("started here", note.started)
+}
+
+/// Jobs that are paused under a context.
+pub(super) fn paused_under(book: &Book, ctx: usize) -> Vec<(usize, JobNote)> {
+    let jobs = book.jobs.iter();
+    jobs.filter(|(_, note)| note.ctx == ctx && note.paused)
+        .map(|(handle, note)| (*handle, *note))
+        .collect()
+}
+
+/// Where a job was started and where it has paused last.
+pub(super) fn places(handle: usize) -> (At, At, Option<libc::pid_t>) {
+    let book = book();
+    let note = book.jobs.get(&handle);
+    (
+        note.and_then(|note| note.started),
+        note.and_then(|note| note.paused_at),
+        note.map(|note| note.thread),
+    )
+}
+
+/// Jobs that were started before the mode was turned on. Whether one of another thread is running now cannot be
+/// seen: it is taken for paused.
+pub(super) fn adopt(slots: impl Iterator<Item = &'static JobSlot>, running: usize) {
+    for slot in slots {
+        let handle = slot.handle();
+        if slot.is(handle) && handle != running {
+            let note = JobNote {
+                paused: true,
+                ..unseen(slot)
+            };
+            add(&mut book(), handle, note);
+        }
+    }
+}
+
+/// The name of a function, or else its address.
+fn name(address: usize) -> String {
+    let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
+    let pointer: *const c_void = std::ptr::without_provenance(address);
+    // SAFETY: the record can be written; the address is only looked up.
+    let found = unsafe { libc::dladdr(pointer, info.as_mut_ptr()) } != 0;
+    // SAFETY: zeroes are good values, and so is what was written.
+    let info = unsafe { info.assume_init() };
+    if !found || info.dli_sname.is_null() || info.dli_saddr.addr() != address {
+        return format!("{address:#x}");
+    }
+    // SAFETY: a string of the loader's, which is there as long as what it has loaded.
+    let name = unsafe { CStr::from_ptr(info.dli_sname) };
+    name.to_string_lossy().into_owned()
+}
