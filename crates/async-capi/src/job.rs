@@ -288,6 +288,7 @@ pub(crate) fn resume(handle: *mut ASYNC_JOB) -> Result<Step, Fault> {
     let job = wake(thread, slot)?;
     if mode & mode::SLOW != 0 {
         stats::count(&stats::RESUMES);
+        check::job_resumes(slot);
     }
     let caller = enter(slot, mode);
     let outer = thread.current.replace(Some(slot));
@@ -308,6 +309,7 @@ pub(crate) fn cancel(handle: *mut ASYNC_JOB) -> Result<Step, Fault> {
     let job = wake(thread, slot)?;
     if mode & mode::SLOW != 0 {
         stats::count(&stats::CANCELS);
+        check::job_resumes(slot);
     }
     let caller = enter(slot, mode);
     let outer = thread.current.replace(Some(slot));
@@ -399,9 +401,6 @@ pub(crate) fn pause() -> Result<c_int, Fault> {
         check::job_pauses(slot);
     }
     let paused = async_core::pause_job();
-    if mode::now() & mode::SLOW != 0 {
-        check::job_resumed(slot);
-    }
     if let Ok(Pause::NotInJob | Pause::Blocked) = paused {
         return Ok(1);
     }

@@ -88,6 +88,7 @@ pub(crate) fn pool_config() -> PoolConfig {
         if settings.stack_bytes == 0 {
             settings.stack_bytes = stack_bytes_wanted();
         }
+        settings.stack_bytes = check::stack_bytes(settings.stack_bytes);
     }
     let stack_bytes = match settings.source {
         Some(_) => PROPOSED_BYTES,

@@ -13,7 +13,8 @@ pub(super) struct Identity {
     device: libc::dev_t,
     inode: libc::ino_t,
     mode: libc::mode_t,
-    /// All eventfds are one inode; the system numbers them (Linux 5.2 and later).
+    /// All eventfds are one inode. The system numbers those that are there (Linux 5.2 and later); so one that
+    /// was made after this was closed may look the same.
     eventfd: Option<u64>,
 }
 

@@ -26,7 +26,8 @@ pub(crate) use contexts::{context_freeing, context_made};
 pub(crate) use faults::fault;
 pub(crate) use fds::{fd_cleared, fd_set};
 pub(crate) use jobs::{
-    job_finished, job_pauses, job_refused, job_resumed, job_returns, job_starts, thread_ends,
+    job_finished, job_pauses, job_refused, job_resumes, job_returns, job_starts, stack_bytes,
+    thread_ends,
 };
 
 use crate::ctx::CONTEXTS;

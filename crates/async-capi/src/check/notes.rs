@@ -41,6 +41,8 @@ pub(super) struct JobNote {
     /// Where it has paused last.
     pub(super) paused_at: At,
     pub(super) paused: bool,
+    /// The lowest address on its stack at which the mode has been at work; 0 for none.
+    pub(super) lowest: usize,
     /// It was told that it can never be resumed.
     pub(super) told: bool,
 }

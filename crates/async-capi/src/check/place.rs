@@ -10,6 +10,7 @@ use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard};
 
+use crate::check::jobs;
 use crate::slots::lock;
 
 /// A stack of calls.
@@ -47,6 +48,7 @@ pub(crate) fn here() -> Option<&'static Place> {
         calls: [0; DEPTH],
         depth: 0,
     };
+    jobs::calls_from((&raw const stack).addr());
     // SAFETY: `keep` is called on this thread until it says that it has enough, with the address of `stack`.
     unsafe { _Unwind_Backtrace(keep, (&raw mut stack).cast()) };
     let calls = stack.calls.get(..stack.depth)?;
@@ -74,18 +76,19 @@ struct Stack {
     depth: usize,
 }
 
-/// Of the unwinder that the standard library uses itself.
-#[repr(C)]
-struct Frame {
-    _private: [u8; 0],
-}
+/// A call, to the unwinder.
+enum Frame {}
 
+// Of the unwinder that the standard library uses itself; not for the C header.
 unsafe extern "C" {
+    /// cbindgen:ignore
     fn _Unwind_Backtrace(
         each: unsafe extern "C" fn(frame: *mut Frame, arg: *mut c_void) -> c_int,
         arg: *mut c_void,
     ) -> c_int;
+    /// cbindgen:ignore
     fn _Unwind_GetIP(frame: *mut Frame) -> usize;
+    /// cbindgen:ignore
     fn _Unwind_FindEnclosingFunction(call: *mut c_void) -> *mut c_void;
 }
 
