@@ -11,7 +11,7 @@ use crate::check::report::Report;
 use crate::error::Fault;
 use crate::job::JOBS;
 use crate::slots::Slot;
-use crate::thread;
+use crate::{mode, thread};
 
 /// What an engine calls to wake a job.
 const WAKE: [&str; 4] = [
@@ -24,6 +24,10 @@ const WAKE: [&str; 4] = [
 /// A function of this library is about to return an error.
 #[cold]
 pub(crate) fn fault(function: &'static CStr, fault: Fault) {
+    // It may be the first call of all.
+    if mode::now() & mode::NEW != 0 {
+        mode::begin();
+    }
     if !on() {
         return;
     }

@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::check::jobs;
 use crate::slots::lock;
+use unwinder::{_Unwind_Backtrace, _Unwind_FindEnclosingFunction, _Unwind_GetIP, Frame};
 
 /// A stack of calls.
 pub(crate) struct Place {
@@ -76,20 +77,23 @@ struct Stack {
     depth: usize,
 }
 
-/// A call, to the unwinder.
-enum Frame {}
+/// Of the unwinder that the standard library uses itself. (The second line keeps it out of the C header.)
+///
+/// cbindgen:ignore
+mod unwinder {
+    use std::ffi::{c_int, c_void};
 
-// Of the unwinder that the standard library uses itself; not for the C header.
-unsafe extern "C" {
-    /// cbindgen:ignore
-    fn _Unwind_Backtrace(
-        each: unsafe extern "C" fn(frame: *mut Frame, arg: *mut c_void) -> c_int,
-        arg: *mut c_void,
-    ) -> c_int;
-    /// cbindgen:ignore
-    fn _Unwind_GetIP(frame: *mut Frame) -> usize;
-    /// cbindgen:ignore
-    fn _Unwind_FindEnclosingFunction(call: *mut c_void) -> *mut c_void;
+    /// A call.
+    pub(super) enum Frame {}
+
+    unsafe extern "C" {
+        pub(super) fn _Unwind_Backtrace(
+            each: unsafe extern "C" fn(frame: *mut Frame, arg: *mut c_void) -> c_int,
+            arg: *mut c_void,
+        ) -> c_int;
+        pub(super) fn _Unwind_GetIP(frame: *mut Frame) -> usize;
+        pub(super) fn _Unwind_FindEnclosingFunction(call: *mut c_void) -> *mut c_void;
+    }
 }
 
 unsafe extern "C" fn keep(frame: *mut Frame, arg: *mut c_void) -> c_int {

@@ -619,11 +619,63 @@ static void set_check_off(void)
     leak_one();
 }
 
+static void change_directory(void)
+{
+    ASYNC_WAIT_CTX_free(ASYNC_WAIT_CTX_new());
+    must(chdir("/") == 0);
+    null_argument();
+}
+
+static __attribute__((noinline)) void child_mistake(void)
+{
+    must(!ASYNC_WAIT_CTX_clear_fd(wrong ? NULL : ASYNC_WAIT_CTX_new(), &key));
+}
+
+static volatile int stop;
+
+/* Makes mistakes all the time, at ever deeper stacks of calls, so that each is a new place. */
+static __attribute__((noinline)) int mistakes(int depth)
+{
+    int done = ASYNC_WAIT_CTX_clear_fd(NULL, &key);
+
+    return depth == 0 || stop ? done : mistakes(depth - 1) + done;
+}
+
+static void *keeps_mistaking(void *unused)
+{
+    for (int depth = 0; !stop; depth = (depth + 1) % 50)
+        mistakes(depth);
+    return unused;
+}
+
+static void fork_amid_reports(void)
+{
+    pthread_t threads[2];
+    int status;
+
+    for (int n = 0; n < 2; n++)
+        must(pthread_create(&threads[n], NULL, keeps_mistaking, NULL) == 0);
+    for (int n = 0; n < 20; n++) {
+        pid_t child = fork();
+
+        must(child >= 0);
+        if (child == 0) {
+            child_mistake();
+            exit(0);
+        }
+        must(waitpid(child, &status, 0) == child && status == 0);
+    }
+    stop = 1;
+    for (int n = 0; n < 2; n++)
+        must(pthread_join(threads[n], NULL) == 0);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
 } cases[] = {
     { "after-openssl-cleanup", after_openssl_cleanup },
+    { "chdir", change_directory },
     { "context-freed-in-job", context_freed_in_job },
     { "context-freed-under-job", context_freed_under_job },
     { "context-never-freed", context_never_freed },
@@ -633,6 +685,7 @@ static const struct {
     { "fd-not-cleared", fd_not_cleared },
     { "fd-not-cleared-at-free", fd_not_cleared_at_free },
     { "fd-not-closed", fd_not_closed },
+    { "fork-amid-reports", fork_amid_reports },
     { "forked", forked },
     { "inside-job", inside_job },
     { "job-never-finished", job_never_finished_case },
