@@ -390,10 +390,10 @@ static void fd_not_closed(void)
     /* The same number is another file then. */
     must(pipe(others) == 0);
     must((others[0] == fd) == !wrong);
-    /* Cleared, set under another context, and in use there to the end. */
+    /* Cleared, and set under another context: it is in use there. */
     must(ASYNC_WAIT_CTX_clear_fd(ctx, &other_key));
     next = ASYNC_WAIT_CTX_new();
-    must(ASYNC_WAIT_CTX_set_wait_fd(next, &key, fds[0], NULL, close_it));
+    must(ASYNC_WAIT_CTX_set_wait_fd(next, &key, fds[0], NULL, NULL));
     ASYNC_WAIT_CTX_free(next);
     ASYNC_WAIT_CTX_free(ctx);
 }
@@ -633,18 +633,27 @@ static __attribute__((noinline)) void child_mistake(void)
 
 static volatile int stop;
 
-/* Makes mistakes all the time, at ever deeper stacks of calls, so that each is a new place. */
-static __attribute__((noinline)) int mistakes(int depth)
-{
-    int done = ASYNC_WAIT_CTX_clear_fd(NULL, &key);
+static int mistakes_a(unsigned calls), mistakes_b(unsigned calls);
 
-    return depth == 0 || stop ? done : mistakes(depth - 1) + done;
+/* By another way each time, so that each is a new place. */
+static __attribute__((noinline)) int mistakes_a(unsigned calls)
+{
+    if (calls == 1)
+        return ASYNC_WAIT_CTX_clear_fd(NULL, &key) - 1;
+    return (calls & 1 ? mistakes_a(calls >> 1) : mistakes_b(calls >> 1)) - 1;
+}
+
+static __attribute__((noinline)) int mistakes_b(unsigned calls)
+{
+    if (calls == 1)
+        return ASYNC_WAIT_CTX_clear_fd(NULL, &key) + 1;
+    return (calls & 1 ? mistakes_a(calls >> 1) : mistakes_b(calls >> 1)) + 1;
 }
 
 static void *keeps_mistaking(void *unused)
 {
-    for (int depth = 0; !stop; depth = (depth + 1) % 50)
-        mistakes(depth);
+    for (unsigned calls = 1; !stop; calls = calls == 8000 ? 1 : calls + 1)
+        mistakes_a(calls);
     return unused;
 }
 
@@ -663,8 +672,10 @@ static void fork_amid_reports(void)
             child_mistake();
             exit(0);
         }
-        must(waitpid(child, &status, 0) == child && status == 0);
+        usleep(1000);
     }
+    for (int n = 0; n < 20; n++)
+        must(wait(&status) > 0 && status == 0);
     stop = 1;
     for (int n = 0; n < 2; n++)
         must(pthread_join(threads[n], NULL) == 0);
