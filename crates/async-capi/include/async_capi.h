@@ -45,6 +45,24 @@ int async_capi_set_stack_bytes(size_t bytes);
  */
 int async_capi_report_stack_overflow(void);
 
+/**
+ * Turns the check mode on, or off if on is 0: as ASYNC_CAPI_CHECK=1 does before the first job, at any time.
+ * What was done while it was off is not known to it, and what it knew is forgotten when it is turned off. See
+ * docs/check-mode.md.
+ */
+void async_capi_set_check(int on);
+
+/**
+ * How many jobs of this process were paused when their thread ended: they stay for ever, with all that is on
+ * their stacks.
+ */
+unsigned long async_capi_leaked_jobs(void);
+
+/**
+ * How many jobs can never be resumed, because their wait context was freed under them.
+ */
+unsigned long async_capi_abandoned_jobs(void);
+
 #ifdef __cplusplus
 } /* extern "C" */
 #endif /* __cplusplus */

@@ -1,11 +1,11 @@
 //! What OpenSSL does not have. Declared in `async_capi.h`.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_ulong};
 
 use crate::abi::ASYNC_JOB;
 use crate::error::{Fault, last_text};
 use crate::jobs::report;
-use crate::{check, job, mem, mode};
+use crate::{check, ctx, job, mem, mode};
 
 /// The text of the calling thread's last error: what happened, and what to do. NULL if there was none. Good until
 /// the thread's next error.
@@ -64,4 +64,17 @@ pub extern "C" fn async_capi_set_check(on: c_int) {
         mode::begin();
     }
     check::turn(on != 0);
+}
+
+/// How many jobs of this process were paused when their thread ended: they stay for ever, with all that is on
+/// their stacks.
+#[unsafe(no_mangle)]
+pub extern "C" fn async_capi_leaked_jobs() -> c_ulong {
+    async_core::leaked_jobs()
+}
+
+/// How many jobs can never be resumed, because their wait context was freed under them.
+#[unsafe(no_mangle)]
+pub extern "C" fn async_capi_abandoned_jobs() -> c_ulong {
+    ctx::abandoned_jobs()
 }
