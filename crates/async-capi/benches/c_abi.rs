@@ -1,21 +1,32 @@
 //! What C programs pay: the same program on libcrypto's jobs and on ours, in processes that take turns.
 //!
 //! `preloaded` has libcrypto in the process, so that each switch takes care of the default library context and
-//! errors go to OpenSSL's queue; `alone` has no OpenSSL. Nothing here asserts on time. `-- WORD` prints the lines
-//! with that word.
+//! errors go to OpenSSL's queue; `alone` has no OpenSSL. Nothing here asserts on time. Instructions, counted by
+//! valgrind, do not depend on what else the machine does: over 5 % more than is stored here fails. `-- WORD`
+//! prints the lines with that word.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
 
+use std::process::ExitCode;
+
 use common::{Link, Program};
+
+/// Instructions per operation, alone.
+const INSTRUCTIONS: [(&str, u64); 4] = [
+    ("start-finish", 310),
+    ("start-finish-args", 353),
+    ("pause-resume", 281),
+    ("cycle", 728),
+];
 
 const ROUNDS: usize = 11;
 const MANY: [u64; 2] = [100_000, 1_000_000];
 
-fn main() {
+fn main() -> ExitCode {
     let word = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     if !common::has("cc") || !common::has_libcrypto() {
-        return;
+        return ExitCode::SUCCESS;
     }
     println!(
         "\nC programs, {ROUNDS} rounds of processes that take turns\n{:<50} {:>9} {:>9} {:>6} [least–most]      bound",
@@ -37,6 +48,7 @@ fn main() {
             print(operation, "ns", &rounds, bounds);
         }
     }
+    let few_enough = !wanted("instructions") || instructions(&programs);
     let programs = Programs::build("paused");
     for jobs in MANY {
         if !wanted("paused") || !has_memory(jobs) {
@@ -53,6 +65,63 @@ fn main() {
         print(&name("resume"), "ns", &part(2), [None, None]);
         print(&name("finish"), "ns", &part(3), [None, None]);
     }
+    match few_enough {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// Counts the instructions of each operation. Says whether there are no more than are stored.
+fn instructions(programs: &Programs) -> bool {
+    if !common::has("valgrind") {
+        return true;
+    }
+    let mut few_enough = true;
+    for (operation, stored) in INSTRUCTIONS {
+        let [libcrypto, preloaded, alone] =
+            [0, 1, 2].map(|at| instructions_of(&programs.0[at], operation));
+        let most = stored + stored / 20;
+        println!(
+            "{:<50} alone {alone}, preloaded {preloaded}, libcrypto {libcrypto}; stored {stored}",
+            format!("instructions, {operation}")
+        );
+        if alone > most {
+            println!(
+                "    that is more than {most}: find out why, or store the new figure with the reason"
+            );
+            few_enough = false;
+        }
+    }
+    few_enough
+}
+
+/// The difference of two runs, so that what comes before and after does not count.
+fn instructions_of(program: &Program, operation: &str) -> u64 {
+    const FEW: u64 = 1_000;
+    const MANY: u64 = 11_000;
+    let count = |operations: u64| {
+        let callgrind = [
+            "valgrind",
+            "--tool=callgrind",
+            "--callgrind-out-file=/dev/null",
+        ];
+        let output = common::succeed(program.command_under(&callgrind).args([
+            operation,
+            "1",
+            &operations.to_string(),
+        ]));
+        let log = common::stderr(&output);
+        (log.lines())
+            .find_map(|line| {
+                line.split_once("Collected : ")?
+                    .1
+                    .trim()
+                    .parse::<u64>()
+                    .ok()
+            })
+            .expect("callgrind says how many instructions it has seen")
+    };
+    (count(MANY) - count(FEW)) / (MANY - FEW)
 }
 
 /// One program on libcrypto, on ours beside libcrypto, and on ours alone.
