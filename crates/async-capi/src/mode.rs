@@ -1,8 +1,9 @@
 //! What this process wants of the library, as marks that the hot paths read at once.
 
-use std::sync::Once;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::slots::lock;
 use crate::{check, fork, libcrypto, stats};
 
 /// The environment has not been read yet.
@@ -34,18 +35,23 @@ pub(crate) fn clear(mark: u32) {
     MODE.fetch_and(!mark, Ordering::Release);
 }
 
+/// Whether [`begin`] has been done. Taken first of all locks.
+pub(crate) static BEGUN: Mutex<bool> = Mutex::new(false);
+
 /// What is done once, before the first job and the first context: reads the environment, looks for libcrypto,
 /// prepares for forks. Says what holds then.
 #[cold]
 pub(crate) fn begin() -> u32 {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        fork::prepare();
+    // Before the lock is taken: a fork waits for it then, and leaves no child in which it is never done.
+    fork::prepare();
+    let mut begun = lock(&BEGUN);
+    if !*begun {
         libcrypto::look();
         stats::begin();
         check::begin();
         clear(NEW);
-    });
+        *begun = true;
+    }
     now()
 }
 
