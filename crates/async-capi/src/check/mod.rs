@@ -20,7 +20,8 @@ mod notes;
 mod place;
 mod report;
 
-use std::sync::{MutexGuard, Once};
+use std::sync::MutexGuard;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use contexts::{context_freeing, context_made};
 pub(crate) use faults::fault;
@@ -72,18 +73,19 @@ pub(crate) fn on() -> bool {
 
 /// Turns the mode on or off.
 pub(crate) fn turn(wanted: bool) {
-    static ONCE: Once = Once::new();
+    static FIRST: AtomicBool = AtomicBool::new(true);
     if !wanted {
         mode::clear(mode::CHECK);
         notes::forget();
         return;
     }
-    ONCE.call_once(|| {
+    // Not a `Once`, which a fork could find half done.
+    if FIRST.swap(false, Ordering::Relaxed) {
         // SAFETY: the function stays: the library is never unloaded. Refused means that the end is not looked at.
         unsafe { libc::atexit(exit::at_exit) };
         // Refused means that a stack that overflows is a bare SIGSEGV, as without the mode.
         let _ = async_core::report_stack_overflow();
-    });
+    }
     if on() {
         return;
     }

@@ -506,10 +506,13 @@ int stack_nearly_full_job(void *unused)
 
 static void stack_nearly_full(void)
 {
+    ASYNC_JOB *job = NULL;
+    int ret;
+
     run(NULL, stack_nearly_full_job);
     run(NULL, stack_nearly_full_job);
     /* On the same stack, and not deep. */
-    run(NULL, nothing);
+    must(ASYNC_start_job(&job, NULL, &ret, nothing, NULL, 0) == ASYNC_FINISH);
 }
 
 static int context_shared_job(void *unused)
@@ -662,6 +665,8 @@ static void fork_amid_reports(void)
     pthread_t threads[2];
     int status;
 
+    /* A fork amid the very first call of all is the C library's affair. */
+    ASYNC_WAIT_CTX_free(ASYNC_WAIT_CTX_new());
     for (int n = 0; n < 2; n++)
         must(pthread_create(&threads[n], NULL, keeps_mistaking, NULL) == 0);
     for (int n = 0; n < 20; n++) {
