@@ -1,6 +1,6 @@
 //! Jobs: starting, pausing, resuming, cancelling.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use crate::error::Fault;
 use crate::libcrypto::{self, LibCtx};
 use crate::slots::{Slot, Slots};
 use crate::thread::{self, Thread};
-use crate::{check, mode, stats};
+use crate::{asan, check, mode, stats};
 
 /// All jobs of the process.
 pub(crate) static JOBS: Slots<JobSlot> = Slots::new();
@@ -54,8 +54,18 @@ pub(crate) struct Own {
     ctx: Cell<Option<&'static CtxSlot>>,
     /// The default library context it had when it was switched out; [`INHERIT`] before that.
     libctx: Cell<LibCtx>,
+    /// For AddressSanitizer; made when it is there.
+    stacks: OnceCell<Box<asan::Stacks>>,
     /// The next in the thread's list of places in no use.
     pub(crate) next: Cell<Option<&'static JobSlot>>,
+}
+
+impl Own {
+    /// Where the job's switches go, for AddressSanitizer.
+    #[cold]
+    fn stacks(&self) -> &asan::Stacks {
+        self.stacks.get_or_init(|| Box::new(asan::Stacks::new()))
+    }
 }
 
 impl Slot for JobSlot {
@@ -73,6 +83,7 @@ impl Slot for JobSlot {
                 paused_once: Cell::new(false),
                 ctx: Cell::new(None),
                 libctx: Cell::new(INHERIT),
+                stacks: OnceCell::new(),
                 next: Cell::new(None),
             },
         }
@@ -191,6 +202,10 @@ fn begin<A: Args + 'static>(
     mut args: A,
 ) -> Result<Step, Fault> {
     let body = move || -> Answer {
+        if mode::now() & mode::ASAN != 0 {
+            // SAFETY: this thread has the place: it runs its job.
+            unsafe { slot.own() }.stacks().job_begins();
+        }
         // AssertUnwindSafe: what a panic leaves behind is the function's own.
         let call = std::panic::AssertUnwindSafe(|| {
             // SAFETY: `start`'s caller says that it can be called with its arguments.
@@ -212,6 +227,9 @@ fn begin<A: Args + 'static>(
     let caller = enter(slot, mode);
     let outer = thread.current.replace(Some(slot));
     let outcome = async_core::start_job(wait_ctx, body);
+    if let Ok(outcome) = &outcome {
+        stopped(slot, mode, matches!(outcome, JobOutcome::Finished(_)));
+    }
     thread.current.set(outer);
     leave(slot, mode, caller);
     match outcome {
@@ -293,6 +311,7 @@ pub(crate) fn resume(handle: *mut ASYNC_JOB) -> Result<Step, Fault> {
     let caller = enter(slot, mode);
     let outer = thread.current.replace(Some(slot));
     let outcome = job.resume();
+    stopped(slot, mode, matches!(outcome, JobOutcome::Finished(_)));
     thread.current.set(outer);
     leave(slot, mode, caller);
     step(thread, slot, outcome)
@@ -314,6 +333,7 @@ pub(crate) fn cancel(handle: *mut ASYNC_JOB) -> Result<Step, Fault> {
     let caller = enter(slot, mode);
     let outer = thread.current.replace(Some(slot));
     let answer = job.cancel();
+    stopped(slot, mode, true);
     thread.current.set(outer);
     leave(slot, mode, caller);
     step(thread, slot, JobOutcome::Finished(answer))
@@ -349,6 +369,15 @@ fn step(
             thread.give_back(slot);
             answer.map(Step::Finished).ok_or(Fault::Panicked)
         }
+    }
+}
+
+/// After a switch back, first of all.
+#[inline(always)]
+fn stopped(slot: &'static JobSlot, mode: u32, finished: bool) {
+    if mode & mode::ASAN != 0 {
+        // SAFETY: this thread has the place: its job has just been switched out, and nothing was given back.
+        unsafe { slot.own() }.stacks().job_stops(finished);
     }
 }
 
@@ -403,6 +432,9 @@ pub(crate) fn pause() -> Result<c_int, Fault> {
     let paused = async_core::pause_job();
     if let Ok(Pause::NotInJob | Pause::Blocked) = paused {
         return Ok(1);
+    }
+    if mode::now() & mode::ASAN != 0 {
+        own.stacks().job_goes_on();
     }
     if let Some(ctx) = own.ctx.get() {
         ctx.begin_round();

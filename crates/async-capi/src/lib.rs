@@ -18,6 +18,7 @@
 
 mod abi;
 mod args;
+mod asan;
 mod check;
 mod ctx;
 mod error;

@@ -103,6 +103,15 @@ pub(crate) fn pool_config() -> PoolConfig {
     }
 }
 
+/// The size of the stacks that the pools have, or of those that a program's functions are asked for.
+pub(crate) fn stack_bytes() -> usize {
+    let settings = lock(&SETTINGS);
+    match settings.source {
+        Some(_) => PROPOSED_BYTES,
+        None => settings.stack_bytes,
+    }
+}
+
 /// The size of built-in stacks that the environment asks for, or the usual one.
 fn stack_bytes_wanted() -> usize {
     let usual = PoolConfig::default().stack_bytes;

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::slots::lock;
-use crate::{check, fork, libcrypto, stats};
+use crate::{asan, check, fork, libcrypto, stats};
 
 /// The environment has not been read yet.
 pub(crate) const NEW: u32 = 1;
@@ -16,6 +16,9 @@ pub(crate) const STATS: u32 = 4;
 pub(crate) const CHECK: u32 = 8;
 /// libcrypto has been cleaned up.
 pub(crate) const GONE: u32 = 16;
+
+/// The program is built with AddressSanitizer, which is told of switches.
+pub(crate) const ASAN: u32 = 32;
 
 /// Any of these makes the hot paths take the long way.
 pub(crate) const SLOW: u32 = NEW | STATS | CHECK | GONE;
@@ -47,6 +50,7 @@ pub(crate) fn begin() -> u32 {
     let mut begun = lock(&BEGUN);
     if !*begun {
         libcrypto::look();
+        asan::begin();
         stats::begin();
         check::begin();
         clear(NEW);
