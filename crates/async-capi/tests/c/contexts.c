@@ -154,7 +154,7 @@ static void any_key_and_any_number(void)
 
 static void many_fds(void)
 {
-    enum { FDS = 2000 };
+    enum { FDS = 500 };
     static char keys[FDS];
     static int fds[FDS];
     size_t count;
