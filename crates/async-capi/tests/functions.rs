@@ -50,7 +50,8 @@ macro_rules! functions {
 }
 
 functions! {
-    jobs: 19, 15;
+    jobs: 17, 14;
+    shared: 2, 1;
     pool: 10, 5;
     contexts: 16, 16;
     upstream: 8, 8;
