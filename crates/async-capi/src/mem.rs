@@ -1,7 +1,7 @@
 //! Where stacks come from: the built-in arena with its guard pages, or a program's own functions.
 
 use std::ffi::c_void;
-use std::io;
+use std::io::{self, Write};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 
@@ -122,7 +122,9 @@ fn stack_bytes_wanted() -> usize {
     match wanted.trim().parse() {
         Ok(bytes) if (min..=max).contains(&bytes) => bytes,
         _ => {
-            eprintln!(
+            // Not `eprintln`, which panics if it cannot be written.
+            let _ = writeln!(
+                io::stderr(),
                 "async-capi: ASYNC_CAPI_STACK_BYTES={wanted:?} is not a number from {min} to {max}; \
                  stacks have {usual} bytes"
             );

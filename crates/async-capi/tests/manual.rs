@@ -50,3 +50,20 @@ fn on_libcrypto_itself() {
         prints_the_eight_lines(Link::Libcrypto);
     }
 }
+
+/// A setting that is no number is told of, and the usual one is used; also if it cannot be told.
+#[test]
+fn with_a_bad_stack_size() {
+    let program = common::build("manual", Link::Alone, &["-DBAD"]);
+    let mut command = program.command();
+    let output = common::succeed(command.env("ASYNC_CAPI_STACK_BYTES", "much"));
+    assert_eq!(common::stdout(&output), LINES);
+    let told = common::stderr(&output);
+    assert!(
+        told.starts_with("async-capi: ASYNC_CAPI_STACK_BYTES=\"much\" is not a number"),
+        "{told}"
+    );
+    let full = std::fs::File::create("/dev/full").expect("it can be opened");
+    let output = common::succeed(command.stderr(full));
+    assert_eq!(common::stdout(&output), LINES);
+}
