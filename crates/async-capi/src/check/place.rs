@@ -125,7 +125,7 @@ fn caller(calls: &[usize]) -> usize {
 }
 
 /// The functions that C can call, of which a place is ever asked for.
-fn entries() -> [usize; 19] {
+fn entries() -> [usize; 17] {
     use crate::{extra, jobs, wait_ctx};
     [
         jobs::ASYNC_init_thread as *const (),
@@ -145,8 +145,6 @@ fn entries() -> [usize; 19] {
         wait_ctx::ASYNC_WAIT_CTX_set_status as *const (),
         wait_ctx::ASYNC_WAIT_CTX_get_status as *const (),
         extra::async_capi_cancel_job as *const (),
-        extra::async_capi_set_check as *const (),
-        extra::async_capi_last_error as *const (),
     ]
     .map(|function| function.addr())
 }
