@@ -47,10 +47,11 @@ pub(crate) static BEGUN: Mutex<bool> = Mutex::new(false);
 pub(crate) fn begin() -> u32 {
     // Before the lock is taken: a fork waits for it then, and leaves no child in which it is never done.
     fork::prepare();
+    // Without the lock, since these ask the loader, which may be loading a library that begins, too.
+    libcrypto::look();
+    asan::begin();
     let mut begun = lock(&BEGUN);
     if !*begun {
-        libcrypto::look();
-        asan::begin();
         stats::begin();
         check::begin();
         clear(NEW);
