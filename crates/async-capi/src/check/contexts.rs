@@ -153,8 +153,8 @@ fn closed_fds(function: &'static str, ctx: usize, job: usize, content: &Content,
         let set_at = book().set_at(ctx, *fd, *key);
         Report::new("fd-not-cleared", function)
             .message(
-                "an fd in the context is not open: it was closed and not cleared, so the application would wait on \
-                 nothing, or on somebody else's file. Call ASYNC_WAIT_CTX_clear_fd before closing it",
+                "an fd in the context is not open: it was closed and not cleared, or never was one. The application \
+                 would wait on nothing, or on somebody else's file. Call ASYNC_WAIT_CTX_clear_fd before closing it",
             )
             .job(job)
             .ctx(ctx)
