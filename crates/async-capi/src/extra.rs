@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int, c_ulong};
 use crate::abi::ASYNC_JOB;
 use crate::error::{Fault, last_text};
 use crate::jobs::report;
-use crate::{check, ctx, job, mem, mode};
+use crate::{check, ctx, job, mem, mode, thread};
 
 /// The text of the calling thread's last error: what happened, and what to do. NULL if there was none. Good until
 /// the thread's next error.
@@ -70,7 +70,7 @@ pub extern "C" fn async_capi_set_check(on: c_int) {
 /// their stacks.
 #[unsafe(no_mangle)]
 pub extern "C" fn async_capi_leaked_jobs() -> c_ulong {
-    async_core::leaked_jobs()
+    thread::leaked_jobs()
 }
 
 /// How many jobs can never be resumed, because their wait context was freed under them.

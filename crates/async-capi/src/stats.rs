@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{ctx, mode};
+use crate::{ctx, mode, thread};
 
 pub(crate) static STARTS: AtomicU64 = AtomicU64::new(0);
 pub(crate) static PAUSES: AtomicU64 = AtomicU64::new(0);
@@ -44,7 +44,7 @@ fn line() -> String {
         read(&FINISHES),
         read(&CANCELS),
         ctx::abandoned_jobs(),
-        async_core::leaked_jobs(),
+        thread::leaked_jobs(),
     )
 }
 

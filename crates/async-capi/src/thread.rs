@@ -1,8 +1,10 @@
 //! What each thread has: the running job, its number, its unused places for jobs, its pool's settings.
 
 use std::cell::Cell;
+use std::ffi::c_void;
 use std::num::NonZeroUsize;
 use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_core::{InitError, PoolConfig};
@@ -16,8 +18,38 @@ use crate::{check, mem};
 thread_local! {
     /// Constant and without a destructor, so that it can be used to the very end of the thread.
     static THREAD: Thread = const { Thread::new() };
-    /// Runs when the thread ends.
+    /// Runs when the thread ends, unless that has gone too far: see [`END_KEY`].
     static EXIT: ExitGuard = const { ExitGuard };
+}
+
+/// For a thread whose first job is started by a destructor of a pthread key: those of thread-locals are past then,
+/// and a destructor of a key is still called. `None` if the system has no key left: such a thread's idle jobs stay
+/// then.
+static END_KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
+
+/// Jobs that were paused at the end of such a thread.
+static LEAKED_LATE: AtomicU64 = AtomicU64::new(0);
+
+/// How many jobs of this process were paused when their thread ended.
+pub(crate) fn leaked_jobs() -> u64 {
+    async_core::leaked_jobs() + LEAKED_LATE.load(Ordering::Relaxed)
+}
+
+/// Has `end_late` called at the end of this thread.
+fn ask_for_late_end() {
+    extern "C" fn late(_: *mut c_void) {
+        here().end_late();
+    }
+    let key = END_KEY.get_or_init(|| {
+        let mut key = 0;
+        // SAFETY: the function stays: the library is never unloaded.
+        let made = unsafe { libc::pthread_key_create(&raw mut key, Some(late)) };
+        (made == 0).then_some(key)
+    });
+    if let Some(key) = key {
+        // SAFETY: the key was made, and is never deleted. The value only has to differ from null.
+        unsafe { libc::pthread_setspecific(*key, ptr::dangling()) };
+    }
 }
 
 /// The number of the thread that got its number last. Numbers are never used again, so that a thread is never
@@ -144,6 +176,7 @@ impl Thread {
         if self.number.get() == 0 {
             self.number.set(THREADS.fetch_add(1, Ordering::Relaxed) + 1);
             self.ctx.set(Box::into_raw(Box::new(WaitCtx::new())));
+            ask_for_late_end();
         }
         if !self.opened.get() {
             self.configure(0)?;
@@ -207,6 +240,15 @@ impl Thread {
         self.opened.set(false);
         self.max_jobs.set(0);
         Ok(())
+    }
+
+    /// The end of a thread whose thread-locals have been destroyed before it had a job.
+    fn end_late(&self) {
+        if !self.ending.get() {
+            let paused = async_core::cleanup_thread().unwrap_or_default();
+            LEAKED_LATE.fetch_add(paused as u64, Ordering::Relaxed);
+            self.end();
+        }
     }
 
     /// The end of the thread. Its paused jobs stay as they are, for ever.
