@@ -55,11 +55,14 @@ fn ask_for_late_end() {
 /// The number of the thread that got its number last. Numbers are never used again, so that a thread is never
 /// taken for one that has ended.
 static THREADS: AtomicU64 = AtomicU64::new(0);
+/// Of a thread that had no jobs yet. Not 0, which a place without an owner has: such a thread owns none, not even
+/// one that it sees as it was a moment ago.
+const NO_NUMBER: u64 = u64::MAX;
 
 pub(crate) struct Thread {
     /// The running job.
     pub(crate) current: Cell<Option<&'static JobSlot>>,
-    /// This thread, for its jobs; 0 before the first.
+    /// This thread, for its jobs; [`NO_NUMBER`] before the first.
     pub(crate) number: Cell<u64>,
     /// The place that was used last of those that are in no use. A list through `Own::next`.
     idle: Cell<Option<&'static JobSlot>>,
@@ -106,7 +109,7 @@ impl Thread {
     const fn new() -> Thread {
         Thread {
             current: Cell::new(None),
-            number: Cell::new(0),
+            number: Cell::new(NO_NUMBER),
             idle: Cell::new(None),
             ctx: Cell::new(ptr::null()),
             opened: Cell::new(false),
@@ -170,16 +173,15 @@ impl Thread {
 
     /// Prepares the thread for its first job.
     fn open(&self) -> Result<(), Fault> {
-        if self.ending.get() || EXIT.try_with(|_| ()).is_err() {
+        if self.ending.get() {
             return Err(Fault::ThreadEnding);
-        }
-        if self.number.get() == 0 {
-            self.number.set(THREADS.fetch_add(1, Ordering::Relaxed) + 1);
-            self.ctx.set(Box::into_raw(Box::new(WaitCtx::new())));
-            ask_for_late_end();
         }
         if !self.opened.get() {
             self.configure(0)?;
+        }
+        if self.number.get() == NO_NUMBER {
+            self.number.set(THREADS.fetch_add(1, Ordering::Relaxed) + 1);
+            self.ctx.set(Box::into_raw(Box::new(WaitCtx::new())));
         }
         Ok(())
     }
@@ -203,6 +205,12 @@ impl Thread {
             Err(InitError::ThreadExiting) => return Err(Fault::ThreadEnding),
             Err(_) => return Err(Fault::NoStack),
         }
+        // After async-core has its own, and so called before it: there must be no time at which the jobs run
+        // no more and `ending` does not say so.
+        if EXIT.try_with(|_| ()).is_err() {
+            return Err(Fault::ThreadEnding);
+        }
+        ask_for_late_end();
         self.opened.set(true);
         Ok(())
     }
@@ -221,7 +229,7 @@ impl Thread {
         if init_jobs > mem::most_jobs() {
             return Err(Fault::TooManyUpFront { init: init_jobs });
         }
-        if self.ending.get() || EXIT.try_with(|_| ()).is_err() {
+        if self.ending.get() {
             return Err(Fault::ThreadEnding);
         }
         let before = self.max_jobs.replace(max_jobs);
@@ -263,8 +271,15 @@ impl Thread {
             slot.owner.store(0, Ordering::Relaxed);
             JOBS.give_back(slot);
         }
-        if let Some(ctx) = NonNull::new(self.ctx.replace(ptr::null()).cast_mut()) {
-            // SAFETY: made by a box in `open`; nobody asks for it any more. Paused jobs have clones.
+        let ctx = NonNull::new(self.ctx.replace(ptr::null()).cast_mut());
+        // A job runs: it has called exit(), and never comes back. What else runs until the process has ended is
+        // on its stack, and must not switch away from there.
+        if self.current.take().is_some() {
+            return;
+        }
+        if let Some(ctx) = ctx {
+            // SAFETY: made by a box in `open`; nobody asks for it any more. Paused jobs have clones, and no job
+            // runs, which might still borrow it.
             drop(unsafe { Box::from_raw(ctx.as_ptr()) });
         }
     }

@@ -190,6 +190,45 @@ static void exits_in_a_job_with_handlers(void)
     ASYNC_start_job(&job, ctx, &ret, NULL, NULL, 0);
 }
 
+static void pauses_at_exit(void)
+{
+    EQ(ASYNC_pause_job(), 1);
+    EQ(ASYNC_get_current_job(), NULL);
+    fprintf(stderr, "not paused\n");
+}
+
+static int exits_and_pauses(void *args)
+{
+    int n;
+
+    for (n = 0; n < *(int *)args; n++)
+        ASYNC_pause_job();
+    EQ(atexit(pauses_at_exit), 0);
+    exit(43);
+}
+
+/* A handler that may pause, in a job that has paused before and in one that has not. */
+static void exits_in_a_job_and_pauses(int pauses)
+{
+    ASYNC_JOB *job = NULL;
+    int ret;
+
+    do
+        ASYNC_start_job(&job, ctx, &ret, exits_and_pauses, &pauses, sizeof pauses);
+    while (pauses-- > 0);
+    failed(__FILE__, __LINE__, "a job that has called exit() came back");
+}
+
+static void exits_in_its_first_run(void)
+{
+    exits_in_a_job_and_pauses(0);
+}
+
+static void exits_in_its_second_run(void)
+{
+    exits_in_a_job_and_pauses(1);
+}
+
 static void exit_inside_a_job(void)
 {
     struct end end = how_it_ends(exits_in_a_job);
@@ -202,6 +241,12 @@ static void exit_inside_a_job(void)
     end = how_it_ends(exits_in_a_job_with_handlers);
     EXITED(end, 42);
     SAYS(end, "handlers have run\n");
+    end = how_it_ends(exits_in_its_first_run);
+    EXITED(end, 43);
+    SAYS(end, "not paused\n");
+    end = how_it_ends(exits_in_its_second_run);
+    EXITED(end, 43);
+    SAYS(end, "not paused\n");
 }
 
 /* -- a stack that is full -- */

@@ -177,6 +177,19 @@ static void resumes_the_paused_one(void *arg)
     calls++;
 }
 
+static void refuses_the_paused_one(void *arg)
+{
+    ASYNC_JOB *job = paused;
+    int ret = -1;
+
+    (void)arg;
+    REFUSED(async_capi_cancel_job(&job, &ret), ASYNC_ERR, INTERNAL_ERROR, "is ending");
+    REFUSED(ASYNC_start_job(&job, ctx, &ret, NULL, NULL, 0), ASYNC_ERR, INTERNAL_ERROR, "is ending");
+    EQ(job, paused);
+    EQ(ret, -1);
+    calls++;
+}
+
 static void *resumes_at_its_end(void *arg)
 {
     int args = 8, ret;
@@ -185,6 +198,18 @@ static void *resumes_at_its_end(void *arg)
     START(&paused, ctx, &ret, pauses_once, &args, sizeof args, ASYNC_PAUSE);
     at_thread_exit(resumes_the_paused_one);
     return arg;
+}
+
+/* Between ASYNC_init_thread and the first job, which is when the pool is made. */
+static void *resumes_later_than_the_pool(void *arg)
+{
+    int args = 8, ret;
+
+    EQ(ASYNC_init_thread(0, 0), 1);
+    at_thread_exit(arg ? refuses_the_paused_one : before_or_after);
+    paused = NULL;
+    START(&paused, ctx, &ret, pauses_once, &args, sizeof args, ASYNC_PAUSE);
+    return NULL;
 }
 
 static void destructors_of_thread_locals(void)
@@ -199,6 +224,12 @@ static void destructors_of_thread_locals(void)
     EQ(calls, 3);
     in_thread(resumes_at_its_end, NULL);
     EQ(calls, 4);
+    in_thread(resumes_later_than_the_pool, NULL);
+    EQ(calls, 5);
+    EQ(refused, 2);
+    in_thread(resumes_later_than_the_pool, "");
+    EQ(calls, 6);
+    paused = NULL;
     everything_works();
 }
 
