@@ -155,7 +155,8 @@ pub(crate) unsafe fn start(work: &Work) -> Result<Step, Fault> {
         false => Some(ctx::find(work.ctx)?),
     };
     let slot = thread.take()?;
-    slot.ctx.store(work.ctx.addr(), Ordering::Relaxed);
+    // Release, for ASYNC_get_wait_ctx: who sees this sees that the use before it has ended.
+    slot.ctx.store(work.ctx.addr(), Ordering::Release);
     // SAFETY: this thread has just taken it.
     let own = unsafe { slot.own() };
     own.ctx.set(ctx);
@@ -243,6 +244,8 @@ fn begin<A: Args + 'static>(
             if mode & mode::SLOW != 0 {
                 check::job_refused(slot);
             }
+            // SAFETY: this thread has the place.
+            leave_ctx(slot, unsafe { slot.own() });
             thread.give_back(slot);
             refused(&error)
         }
@@ -357,11 +360,7 @@ fn step(
             Ok(Step::Paused(slot.pointer()))
         }
         JobOutcome::Finished(answer) => {
-            if own.paused_once.get()
-                && let Some(ctx) = own.ctx.get()
-            {
-                ctx.let_go(slot.ctx.load(Ordering::Relaxed));
-            }
+            leave_ctx(slot, own);
             if mode::now() & mode::SLOW != 0 {
                 stats::count(&stats::FINISHES);
                 check::job_finished(slot);
@@ -378,6 +377,17 @@ fn stopped(slot: &'static JobSlot, mode: u32, finished: bool) {
     if mode & mode::ASAN != 0 {
         // SAFETY: this thread has the place: its job has just been switched out, and nothing was given back.
         unsafe { slot.own() }.stacks().job_stops(finished);
+    }
+}
+
+/// Ends the hold that the job took on its context, if it has tried to pause. (A job that was refused may have, too:
+/// in a program's function for stacks.)
+#[inline(always)]
+fn leave_ctx(slot: &JobSlot, own: &Own) {
+    if own.paused_once.get()
+        && let Some(ctx) = own.ctx.get()
+    {
+        ctx.let_go(slot.ctx.load(Ordering::Relaxed));
     }
 }
 

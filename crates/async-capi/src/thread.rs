@@ -252,7 +252,8 @@ impl Thread {
 
     /// The end of a thread whose thread-locals have been destroyed before it had a job.
     fn end_late(&self) {
-        if !self.ending.get() {
+        // No job starts any more from here on, also where the program's functions for stacks are called.
+        if !self.ending.replace(true) {
             let paused = async_core::cleanup_thread().unwrap_or_default();
             LEAKED_LATE.fetch_add(paused as u64, Ordering::Relaxed);
             self.end();

@@ -203,6 +203,26 @@ static void no_memory_for_a_stack(void)
     EQ(frees, 5);
 }
 
+static void *pauses_and_has_none(size_t *num)
+{
+    (void)num;
+    EQ(ASYNC_pause_job(), 1);
+    return NULL;
+}
+
+/* A job that was refused holds nothing of its context, whatever the function has called. */
+static void pauses_for_a_stack(void)
+{
+    ASYNC_WAIT_CTX *own = ASYNC_WAIT_CTX_new();
+    ASYNC_JOB *job = NULL;
+    int ret;
+
+    EQ(ASYNC_set_mem_functions(pauses_and_has_none, free), 1);
+    START(&job, own, &ret, uses_its_stack, NULL, 0, ASYNC_NO_JOBS);
+    ASYNC_WAIT_CTX_free(own);
+    EQ(async_capi_abandoned_jobs(), 0);
+}
+
 static void refused_after_the_first_stack(void)
 {
     run_a_job(1000);
@@ -332,6 +352,7 @@ int main(int argc, char **argv)
         { "any_size_and_address", any_size_and_address, OURS_ONLY },
         { "a_stack_that_is_too_small", a_stack_that_is_too_small, OURS_ONLY },
         { "no_memory_for_a_stack", no_memory_for_a_stack, OURS_ONLY },
+        { "pauses_for_a_stack", pauses_for_a_stack, OURS_ONLY },
         { "refused_after_the_first_stack", refused_after_the_first_stack, OURS_ONLY },
         { "refused_after_jobs_up_front", refused_after_jobs_up_front, OURS_ONLY },
         { "not_refused_before_there_is_a_stack", not_refused_before_there_is_a_stack, OURS_ONLY },
