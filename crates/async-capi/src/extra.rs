@@ -5,6 +5,7 @@ use std::ffi::{c_char, c_int, c_ulong};
 use crate::abi::ASYNC_JOB;
 use crate::error::{Fault, last_text};
 use crate::jobs::report;
+use crate::slots::lock;
 use crate::{check, ctx, job, mem, mode, thread};
 
 /// The text of the calling thread's last error: what happened, and what to do. NULL if there was none. Good until
@@ -63,6 +64,7 @@ pub extern "C" fn async_capi_set_check(on: c_int) {
     if mode::now() & mode::NEW != 0 {
         mode::begin();
     }
+    let _begun = lock(&mode::BEGUN);
     check::turn(on != 0);
 }
 

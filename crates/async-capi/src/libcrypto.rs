@@ -37,16 +37,23 @@ pub(crate) fn look() {
     }
     static LOADED: AtomicU64 = AtomicU64::new(u64::MAX);
     let loaded = libraries_loaded();
-    if LOADED.swap(loaded, Ordering::Relaxed) == loaded {
+    if LOADED.load(Ordering::Relaxed) == loaded {
         return;
     }
-    let Some(found) = find() else { return };
-    if LIBCRYPTO.set(found).is_ok() {
-        mode::set(mode::LIBCTX);
+    // Not under a lock, since it calls libcrypto and the loader, which has one of its own. Several threads may be at
+    // it, and find the same.
+    if let Some(found) = find() {
+        // So that no fork finds it half done.
+        let _asking = lock(&ASKING_LOADER);
+        if LIBCRYPTO.set(found).is_ok() {
+            mode::set(mode::LIBCTX);
+        }
     }
+    // Only now: a child of a fork, or another thread that comes here meanwhile, looks for itself.
+    LOADED.store(loaded, Ordering::Relaxed);
 }
 
-/// Held while the loader is asked for its libraries. It has a lock for that which some versions of glibc leave
+/// Held while the loader is asked for its libraries, and while what was found is stored. The loader has a lock for that which some versions of glibc leave
 /// held in the child of a fork; so no thread of ours may be at it when another one forks.
 pub(crate) static ASKING_LOADER: Mutex<()> = Mutex::new(());
 
@@ -154,7 +161,9 @@ unsafe fn find_key(
     let probe: LibCtx = (&raw const PROBE).cast_mut().cast();
     // SAFETY: reading a key that was not made says null.
     let read = |key| unsafe { libc::pthread_getspecific(key) };
-    // SAFETY: the caller's. Nothing else runs on this thread until the next line.
+    // SAFETY: the caller's. The probe is no context, but nothing of libcrypto looks at it: until the default is put
+    // back, this thread reads keys and no more. (A signal handler that uses libcrypto here has no right to: it is
+    // not async-signal-safe.)
     let before = unsafe { set0_default(probe) };
     let mut holders = (0..KEYS).filter(|key| read(*key) == probe);
     let found = (holders.next(), holders.next());
@@ -178,7 +187,8 @@ unsafe fn find_key(
 pub(crate) fn current() -> LibCtx {
     match KEY.load(Ordering::Relaxed) {
         NO_KEY => set_default(ptr::null_mut()),
-        // SAFETY: libcrypto's key, which is there until it is cleaned up, and then this is not called.
+        // SAFETY: any number may be asked for. While it is libcrypto's key, which is until the cleanup, the value is a
+        // context; the mark by which this is called is cleared before the key goes.
         key => unsafe { libc::pthread_getspecific(key) },
     }
 }

@@ -25,9 +25,10 @@ pub(crate) const SLOW: u32 = NEW | STATS | CHECK | GONE;
 
 static MODE: AtomicU32 = AtomicU32::new(NEW);
 
+/// Acquire: what a mark stands for is there when it is seen.
 #[inline(always)]
 pub(crate) fn now() -> u32 {
-    MODE.load(Ordering::Relaxed)
+    MODE.load(Ordering::Acquire)
 }
 
 pub(crate) fn set(mark: u32) {

@@ -71,7 +71,8 @@ pub(crate) fn on() -> bool {
     mode::now() & mode::CHECK != 0
 }
 
-/// Turns the mode on or off.
+/// Turns the mode on or off. Called under the lock of [`mode::begin`]: two that turn it on at once would count what is
+/// there twice.
 pub(crate) fn turn(wanted: bool) {
     static FIRST: AtomicBool = AtomicBool::new(true);
     if !wanted {
