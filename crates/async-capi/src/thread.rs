@@ -88,12 +88,14 @@ impl Drop for ExitGuard {
 /// This thread's data, good for as long as the thread can run anything.
 #[inline(always)]
 pub(crate) fn here() -> &'static Thread {
-    let thread = match async_core::thread_word().get().cast::<Thread>() {
+    // SAFETY: this library is the one that has the word.
+    let thread = match unsafe { async_core::thread_word() }.get().cast::<Thread>() {
         null if null.is_null() => find_here(),
         known => known,
     };
     // SAFETY: the thread-local has no destructor, so it is good until the thread's memory goes, which is after
-    // the last of its code. Its cells keep the reference from being Send. Nobody else writes the word.
+    // the last of its code. Its cells keep the reference from being Send. Nobody else writes the word, by its
+    // contract.
     unsafe { &*thread }
 }
 
@@ -101,7 +103,8 @@ pub(crate) fn here() -> &'static Thread {
 #[cold]
 fn find_here() -> *const Thread {
     let thread = THREAD.with(|thread| &raw const *thread);
-    async_core::thread_word().set(thread.cast());
+    // SAFETY: as in `here`.
+    unsafe { async_core::thread_word() }.set(thread.cast());
     thread
 }
 

@@ -69,8 +69,11 @@ mod word {
     #[inline(always)]
     pub(in super::super) fn here(key: &'static LocalKey<Thread>) -> *const Thread {
         let known: *const Thread;
-        // SAFETY: reads this thread's word, which is null or what `find` wrote. Taken for a constant of the
-        // thread, which it is once it is not null; a null that was read too early leads to `find` again.
+        // SAFETY: reads this thread's word, which is null or what `find` wrote. `pure` and `nomem` take it for a
+        // constant, which it is for a thread, once it is not null; a null that was read too early leads to
+        // `find` again. What was read is never used on another thread: jobs stay on theirs, and no other
+        // function's frame moves. Nothing but this module's assembly names the word, so to the compiler it is
+        // no memory of the program's.
         unsafe {
             asm!(
                 concat!("mov {0}, qword ptr [rip + ", name!(), "@GOTTPOFF]"),

@@ -50,8 +50,12 @@ pub(super) struct Thread {
 /// A word of this thread, null at first, for the one runtime in the process that is built on this crate
 /// and has data of its own for each thread: it is beside what every switch reads anyway. Works to the very
 /// end of the thread.
+///
+/// # Safety
+///
+/// Called by that one runtime only, which follows what it finds there: async-capi.
 #[inline(always)]
-pub fn thread_word() -> &'static Cell<*const ()> {
+pub unsafe fn thread_word() -> &'static Cell<*const ()> {
     &here().word
 }
 
