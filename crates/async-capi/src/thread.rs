@@ -247,10 +247,15 @@ impl Thread {
 
     /// `ASYNC_cleanup_thread`.
     pub(crate) fn cleanup(&self) -> Result<(), Fault> {
-        async_core::cleanup_thread().map_err(|_| Fault::InsideJob)?;
-        self.opened.set(false);
-        self.max_jobs.set(0);
-        Ok(())
+        // Before, as a program's function that frees stacks may start a job: the pool that is made for it needs
+        // its settings.
+        let opened = self.opened.replace(false);
+        let max_jobs = self.max_jobs.replace(0);
+        async_core::cleanup_thread().map(drop).map_err(|_| {
+            self.opened.set(opened);
+            self.max_jobs.set(max_jobs);
+            Fault::InsideJob
+        })
     }
 
     /// The end of a thread whose thread-locals have been destroyed before it had a job.

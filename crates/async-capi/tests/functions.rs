@@ -71,6 +71,6 @@ fn upstreams_cases_in_one_process() {
 /// Not in libcrypto 3.0, so that a program for it cannot be linked against it.
 #[test]
 fn stacks_of_the_programs_own() {
-    all_cases("stacks", Link::Alone, 13);
-    all_cases("stacks", Link::BeforeLibcrypto, 13);
+    all_cases("stacks", Link::Alone, 14);
+    all_cases("stacks", Link::BeforeLibcrypto, 14);
 }

@@ -223,6 +223,31 @@ static void pauses_for_a_stack(void)
     EQ(async_capi_abandoned_jobs(), 0);
 }
 
+static int is_starting_a_job;
+
+static void starts_a_job_and_frees(void *addr)
+{
+    if (!is_starting_a_job) {
+        is_starting_a_job = 1;
+        run_a_job(100);
+        is_starting_a_job = 0;
+    }
+    counted_free(addr);
+}
+
+/* Its stack comes from where all do, and so do those after it. */
+static void starts_a_job_while_it_frees(void)
+{
+    EQ(ASYNC_set_mem_functions(counted_malloc, starts_a_job_and_frees), 1);
+    run_a_job(100);
+    ASYNC_cleanup_thread();
+    EQ(allocs, 2);
+    run_a_job(100);
+    is_starting_a_job = 1;
+    ASYNC_cleanup_thread();
+    EQ(allocs, frees);
+}
+
 static void refused_after_the_first_stack(void)
 {
     run_a_job(1000);
@@ -353,6 +378,7 @@ int main(int argc, char **argv)
         { "a_stack_that_is_too_small", a_stack_that_is_too_small, OURS_ONLY },
         { "no_memory_for_a_stack", no_memory_for_a_stack, OURS_ONLY },
         { "pauses_for_a_stack", pauses_for_a_stack, OURS_ONLY },
+        { "starts_a_job_while_it_frees", starts_a_job_while_it_frees, OURS_ONLY },
         { "refused_after_the_first_stack", refused_after_the_first_stack, OURS_ONLY },
         { "refused_after_jobs_up_front", refused_after_jobs_up_front, OURS_ONLY },
         { "not_refused_before_there_is_a_stack", not_refused_before_there_is_a_stack, OURS_ONLY },
