@@ -2,8 +2,9 @@
 //!
 //! In a program, Rust's thread-locals cost an instruction or two. In a shared library they cost a function call each
 //! time, which is a tenth of a pause and a resume. With the feature `shared-library`, each thread has a word
-//! that is read in two instructions in both ("initial-exec") and says where the data is. The loader keeps room
-//! for such words also where a library is loaded later.
+//! that is read in two instructions in both ("initial-exec") and says where the data is. For a library that is loaded
+//! later, the loader keeps some room for that (glibc: 1664 bytes, `glibc.rtld.optional_static_tls` asks for more); all
+//! thread-locals of the library are put there then, not the word alone, so they should be few.
 
 use std::thread::LocalKey;
 
