@@ -14,7 +14,7 @@ pub(super) struct Frame {
 /// Innermost first; what belongs to this library alone is left out.
 pub(super) fn frames(trace: &Backtrace) -> Vec<Frame> {
     let all = parse(&trace.to_string());
-    let of_the_program = |frame: &&Frame| !is_ours(&frame.function);
+    let of_the_program = |frame: &&Frame| !is_ours(frame);
     if all.iter().any(|frame| of_the_program(&frame)) {
         all.into_iter()
             .filter(|frame| of_the_program(&frame))
@@ -46,7 +46,8 @@ fn parse(text: &str) -> Vec<Frame> {
 }
 
 /// Whether a function is between a program and what it calls here.
-fn is_ours(function: &str) -> bool {
+fn is_ours(frame: &Frame) -> bool {
+    let function = frame.function.as_str();
     const CRATES: [&str; 8] = [
         "alloc::",
         "async_capi::",
@@ -64,7 +65,27 @@ fn is_ours(function: &str) -> bool {
         && (function.contains("stack_init_trampoline")
             || CRATES
                 .iter()
-                .any(|name| function.starts_with(name) || path.starts_with(name)))
+                .any(|name| function.starts_with(name) || path.starts_with(name))
+            || frame.at.as_deref().is_some_and(is_our_file))
+}
+
+/// Functions that were inlined come without a path in release builds: `job_pauses`. Their files tell.
+fn is_our_file(at: &str) -> bool {
+    const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
+    const FILES: [&str; 4] = [
+        "/crates/async-core/src/",
+        "/crates/waitctx/src/",
+        "/corosensei-",
+        "/rustc/",
+    ];
+    // What is below the working directory, the standard library writes from there.
+    let whole = at.strip_prefix("./").and_then(|below| {
+        let directory = std::env::current_dir().ok()?;
+        Some(format!("{}/{below}", directory.display()))
+    });
+    let file = whole.as_deref().unwrap_or(at);
+    file.contains(".rs:")
+        && (file.starts_with(HERE) || FILES.iter().any(|name| file.contains(name)))
 }
 
 #[cfg(test)]
@@ -89,8 +110,40 @@ mod tests {
             frame("<unknown>", None),
         ];
         assert_eq!(parse(text), expected);
-        assert!(is_ours(&expected[0].function));
-        assert!(expected[1..].iter().all(|f| !is_ours(&f.function)));
+        assert!(is_ours(&expected[0]));
+        assert!(expected[1..].iter().all(|f| !is_ours(f)));
+    }
+
+    #[test]
+    fn inlined_calls_are_told_by_their_files() {
+        let inlined = |at: String| Frame {
+            function: "job_pauses".into(),
+            at: Some(at),
+        };
+        let here = env!("CARGO_MANIFEST_DIR");
+        let core = "/a/crates/async-core/src/sys/control.rs:183:26";
+        for ours in [
+            format!("{here}/src/job.rs:430:9"),
+            // Tests run in the crate's own directory.
+            "./src/job.rs:430:9".into(),
+            core.into(),
+            "/rustc/0/library/core/src/ops/function.rs:250:5".into(),
+            "/registry/corosensei-0.3.4/src/coroutine.rs:305:24".into(),
+        ] {
+            assert!(is_ours(&inlined(ours.clone())), "{ours}");
+        }
+        for theirs in [
+            "./src/engine.c:445:5",
+            "/a/src/job.rs:1:1",
+            "/a/corosensei-0.3.4/x.c:1:1",
+        ] {
+            assert!(!is_ours(&inlined(theirs.into())), "{theirs}");
+        }
+        let exported = Frame {
+            function: "ASYNC_pause_job".into(),
+            at: Some(format!("{here}/src/jobs.rs:149:11")),
+        };
+        assert!(!is_ours(&exported));
     }
 
     /// The standard library still writes what `parse` reads.
