@@ -223,6 +223,8 @@ fn begin<A: Args + 'static>(
         return Err(Fault::ThreadEnding);
     };
     if mode & mode::SLOW != 0 {
+        // Before it runs: it may end the process.
+        stats::count(&stats::STARTS);
         check::job_starts(slot, func);
     }
     let caller = enter(slot, mode);
@@ -234,14 +236,10 @@ fn begin<A: Args + 'static>(
     thread.current.set(outer);
     leave(slot, mode, caller);
     match outcome {
-        Ok(outcome) => {
-            if mode & mode::SLOW != 0 {
-                stats::count(&stats::STARTS);
-            }
-            step(thread, slot, outcome)
-        }
+        Ok(outcome) => step(thread, slot, outcome),
         Err(error) => {
             if mode & mode::SLOW != 0 {
+                stats::take_back(&stats::STARTS);
                 check::job_refused(slot);
             }
             // SAFETY: this thread has the place.

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::slots::lock;
-use crate::{asan, check, fork, libcrypto, stats};
+use crate::{asan, check, fork, libcrypto, stats, thread};
 
 /// The environment has not been read yet.
 pub(crate) const NEW: u32 = 1;
@@ -53,6 +53,7 @@ pub(crate) fn begin() -> u32 {
     asan::begin();
     let mut begun = lock(&BEGUN);
     if !*begun {
+        thread::prepare_ends();
         stats::begin();
         check::begin();
         clear(NEW);

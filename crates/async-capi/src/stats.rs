@@ -16,6 +16,11 @@ pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
+/// One that did not happen after all.
+pub(crate) fn take_back(counter: &AtomicU64) {
+    counter.fetch_sub(1, Ordering::Relaxed);
+}
+
 /// Begins to count if the environment asks for it.
 pub(crate) fn begin() {
     if mode::is_on("STATS") {

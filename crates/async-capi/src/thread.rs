@@ -35,18 +35,22 @@ pub(crate) fn leaked_jobs() -> u64 {
     async_core::leaked_jobs() + LEAKED_LATE.load(Ordering::Relaxed)
 }
 
-/// Has `end_late` called at the end of this thread.
-fn ask_for_late_end() {
+/// Makes [`END_KEY`]. Called at the beginning, under its lock, so that no fork meets it half made.
+pub(crate) fn prepare_ends() {
     extern "C" fn late(_: *mut c_void) {
         here().end_late();
     }
-    let key = END_KEY.get_or_init(|| {
+    END_KEY.get_or_init(|| {
         let mut key = 0;
         // SAFETY: the function stays: the library is never unloaded.
         let made = unsafe { libc::pthread_key_create(&raw mut key, Some(late)) };
         (made == 0).then_some(key)
     });
-    if let Some(key) = key {
+}
+
+/// Has `end_late` called at the end of this thread.
+fn ask_for_late_end() {
+    if let Some(Some(key)) = END_KEY.get() {
         // SAFETY: the key was made, and is never deleted. The value only has to differ from null.
         unsafe { libc::pthread_setspecific(*key, ptr::dangling()) };
     }

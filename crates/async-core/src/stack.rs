@@ -7,7 +7,7 @@ use crate::sys;
 /// From now on, a job that overflows its stack says so before the process ends:
 ///
 /// ```text
-/// job 1.42 has overflowed its stack of 65536 bytes; raise PoolConfig::stack_bytes
+/// job 1.42 has overflowed its stack of 65536 bytes; raise PoolConfig::stack_bytes, in C ASYNC_CAPI_STACK_BYTES
 /// ```
 ///
 /// on standard error, then the process aborts (SIGABRT). Without it the process ends by a bare

@@ -371,7 +371,7 @@ fn a_job_that_overflows_is_named() {
         let (_, id) = out.split_once("it is ").expect(&all);
         let id = id.lines().next().expect(&all);
         let message = format!(
-            "\njob {id} has overflowed its stack of {STACK} bytes; raise PoolConfig::stack_bytes\n"
+            "\njob {id} has overflowed its stack of {STACK} bytes; raise PoolConfig::stack_bytes, in C ASYNC_CAPI_STACK_BYTES\n"
         );
         assert!(err.contains(&message), "{all}");
         assert_eq!(err.matches("overflowed").count(), 1, "{all}");

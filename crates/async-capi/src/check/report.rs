@@ -137,6 +137,12 @@ impl Report {
 
     /// On the helper thread.
     fn print(&self) {
+        if !room_for_names() {
+            let head = self.head();
+            to_stderr(&format!("{head}    (no memory to say where)\n"));
+            json::append(|| json::report(self, &[], &[]));
+            return;
+        }
         let calls = self.place.map(|place| frames(&place.trace));
         let related: Vec<(&'static str, Vec<Frame>)> = self
             .related
@@ -152,6 +158,13 @@ impl Report {
         to_stderr(&text);
         json::append(|| json::report(self, calls.as_deref().unwrap_or_default(), &related));
     }
+}
+
+/// Whether there is memory for finding the names of functions. The standard library maps the program's symbols for
+/// that, under a lock that it wants again to say that there was no memory.
+fn room_for_names() -> bool {
+    const NEEDED: usize = 96 << 20;
+    Vec::<u8>::new().try_reserve_exact(NEEDED).is_ok()
 }
 
 fn list(text: &mut String, calls: &[Frame]) {

@@ -366,3 +366,21 @@ fn the_documentation_has_every_kind() {
     );
     assert!(text.contains(&head));
 }
+
+/// Finding names takes memory. Without it the report comes all the same, and nothing hangs.
+#[test]
+fn little_memory_leaves_the_names_out() {
+    let program = program().path.display();
+    let script = format!("ulimit -v 100000; exec timeout -s KILL 60 {program} null-argument wrong");
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .env("ASYNC_CAPI_CHECK", "1")
+        .output()
+        .expect("sh can be run");
+    let said = stderr(&output);
+    assert!(
+        said.contains("async-capi check: null-argument in "),
+        "{said}"
+    );
+    assert!(said.contains("(no memory to say where)"), "{said}");
+}

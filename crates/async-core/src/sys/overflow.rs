@@ -128,7 +128,7 @@ fn say(job: JobId, stack_bytes: usize) {
     let _ = write!(
         line,
         "\njob {job} has overflowed its stack of {stack_bytes} bytes; \
-         raise PoolConfig::stack_bytes\n"
+         raise PoolConfig::stack_bytes, in C ASYNC_CAPI_STACK_BYTES\n"
     );
     // SAFETY: writes that many bytes of the line. Permitted in a handler.
     let _ = unsafe { libc::write(libc::STDERR_FILENO, line.text.as_ptr().cast(), line.length) };
