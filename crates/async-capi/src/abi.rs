@@ -30,7 +30,7 @@ pub const ASYNC_STATUS_EAGAIN: c_int = 3;
 pub(crate) const ERR_LIB_ASYNC: c_int = 51;
 /// OpenSSL's reason for an error that this library has no cause for.
 pub const ASYNC_R_FAILED_TO_SET_POOL: c_int = 101;
-/// As above.
+/// OpenSSL's reason for an error that this library has no cause for.
 pub const ASYNC_R_FAILED_TO_SWAP_CONTEXT: c_int = 102;
 /// The reason of an error: `init_size` is above `max_size`, or more than the machine can hold.
 pub const ASYNC_R_INVALID_POOL_SIZE: c_int = 103;

@@ -298,28 +298,22 @@ fn wake(thread: &Thread, slot: &'static JobSlot) -> Result<Job<Answer>, Fault> {
 /// Resumes a job.
 #[inline(always)]
 pub(crate) fn resume(handle: *mut ASYNC_JOB) -> Result<Step, Fault> {
-    let thread = thread::here();
-    let mode = mode::now();
-    if mode & mode::SLOW != 0 {
-        slow_start()?;
-    }
-    let slot = mine(thread, handle)?;
-    let job = wake(thread, slot)?;
-    if mode & mode::SLOW != 0 {
-        stats::count(&stats::RESUMES);
-        check::job_resumes(slot);
-    }
-    let caller = enter(slot, mode);
-    let outer = thread.current.replace(Some(slot));
-    let outcome = job.resume();
-    stopped(slot, mode, matches!(outcome, JobOutcome::Finished(_)));
-    thread.current.set(outer);
-    leave(slot, mode, caller);
-    step(thread, slot, outcome)
+    go_on(handle, &stats::RESUMES, Job::resume)
 }
 
 /// Cancels a paused job: from now on its pauses return 0 at once, and it runs to its end.
 pub(crate) fn cancel(handle: *mut ASYNC_JOB) -> Result<Step, Fault> {
+    go_on(handle, &stats::CANCELS, |job| {
+        JobOutcome::Finished(job.cancel())
+    })
+}
+
+#[inline(always)]
+fn go_on(
+    handle: *mut ASYNC_JOB,
+    counter: &'static AtomicU64,
+    switch: impl FnOnce(Job<Answer>) -> JobOutcome<Answer>,
+) -> Result<Step, Fault> {
     let thread = thread::here();
     let mode = mode::now();
     if mode & mode::SLOW != 0 {
@@ -328,16 +322,16 @@ pub(crate) fn cancel(handle: *mut ASYNC_JOB) -> Result<Step, Fault> {
     let slot = mine(thread, handle)?;
     let job = wake(thread, slot)?;
     if mode & mode::SLOW != 0 {
-        stats::count(&stats::CANCELS);
+        stats::count(counter);
         check::job_resumes(slot);
     }
     let caller = enter(slot, mode);
     let outer = thread.current.replace(Some(slot));
-    let answer = job.cancel();
-    stopped(slot, mode, true);
+    let outcome = switch(job);
+    stopped(slot, mode, matches!(outcome, JobOutcome::Finished(_)));
     thread.current.set(outer);
     leave(slot, mode, caller);
-    step(thread, slot, JobOutcome::Finished(answer))
+    step(thread, slot, outcome)
 }
 
 /// Puts a paused job back into its place, or ends the use of it.

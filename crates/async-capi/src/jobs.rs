@@ -47,6 +47,10 @@ pub extern "C" fn ASYNC_cleanup_thread() {
 /// is in `*ret`, `*job` is NULL. `ASYNC_NO_JOBS`: the pool is at its bound. `ASYNC_ERR`: see the error; nothing
 /// has changed.
 ///
+/// `func` gets a copy of the `size` bytes at `args`, which is there until the job has finished; NULL if `args` is NULL
+/// or `size` is 0. `ctx` may be NULL, and is freed after the job has finished. `ret` may be NULL. A job is resumed on
+/// the thread that started it.
+///
 /// # Safety
 ///
 /// `job` points to a handle or NULL, `ret` to an int, each or NULL itself. At a start: `args` are `size` bytes,
@@ -208,8 +212,8 @@ fn change_block(change: impl FnOnce(u32) -> u32) {
 }
 
 /// Sets where stacks come from, for the whole process; NULL leaves one of the two as it is. `alloc_fn` is asked
-/// for 32768 bytes, and may give another size by writing it back; less than 8192 is refused. 1, or 0 once a
-/// stack was made.
+/// for 32768 bytes (built-in stacks have 65536), and may give another size by writing it back; less than 8192 is
+/// refused. 1, or 0 once a stack was made.
 #[unsafe(no_mangle)]
 pub extern "C" fn ASYNC_set_mem_functions(
     alloc_fn: ASYNC_stack_alloc_fn,

@@ -121,8 +121,8 @@ pub unsafe extern "C" fn ASYNC_WAIT_CTX_get_fd(
     found_or_raise(c"ASYNC_WAIT_CTX_get_fd", found)
 }
 
-/// All fds, newest first. `fd` is NULL, for their number only, or has room for all of them. 1, or 0 with an
-/// error.
+/// All fds, newest first, and their number, which is only written. `fd` is NULL, for the number only, or has room for
+/// all of them. 1, or 0 with an error.
 ///
 /// # Safety
 ///

@@ -43,6 +43,28 @@ fn preloaded() {
     }
 }
 
+/// The example of an event loop, on ours and on libcrypto.
+#[test]
+fn the_event_loop() {
+    let mut links = vec![Link::Alone];
+    if common::has_libcrypto() {
+        links.extend([Link::BeforeLibcrypto, Link::Preloaded, Link::Libcrypto]);
+    }
+    for link in links {
+        let program = common::build_in("examples", "poll", link, &[]);
+        let output = common::succeed(program.command().env("ASYNC_CAPI_CHECK", "1"));
+        let mut lines: Vec<_> = common::stdout(&output).lines().map(str::to_owned).collect();
+        lines.sort();
+        assert_eq!(lines, ["job 0: 40", "job 1: 41"]);
+        if link != Link::Libcrypto {
+            assert_eq!(
+                common::stderr(&output),
+                "async-capi check: nothing to report\n"
+            );
+        }
+    }
+}
+
 /// The program is right: OpenSSL says the same.
 #[test]
 fn on_libcrypto_itself() {

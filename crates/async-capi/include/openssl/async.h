@@ -61,7 +61,7 @@
 #define ASYNC_R_FAILED_TO_SET_POOL 101
 
 /**
- * As above.
+ * OpenSSL's reason for an error that this library has no cause for.
  */
 #define ASYNC_R_FAILED_TO_SWAP_CONTEXT 102
 
@@ -140,6 +140,10 @@ void ASYNC_cleanup_thread(void);
  * ASYNC_PAUSE: it has paused, its handle is in *job. ASYNC_FINISH: it has finished, what func returned
  * is in *ret, *job is NULL. ASYNC_NO_JOBS: the pool is at its bound. ASYNC_ERR: see the error; nothing
  * has changed.
+ *
+ * func gets a copy of the size bytes at args, which is there until the job has finished; NULL if args is NULL
+ * or size is 0. ctx may be NULL, and is freed after the job has finished. ret may be NULL. A job is resumed on
+ * the thread that started it.
  */
 int ASYNC_start_job(ASYNC_JOB **job,
                     ASYNC_WAIT_CTX *ctx,
@@ -178,8 +182,8 @@ void ASYNC_unblock_pause(void);
 
 /**
  * Sets where stacks come from, for the whole process; NULL leaves one of the two as it is. alloc_fn is asked
- * for 32768 bytes, and may give another size by writing it back; less than 8192 is refused. 1, or 0 once a
- * stack was made.
+ * for 32768 bytes (built-in stacks have 65536), and may give another size by writing it back; less than 8192 is
+ * refused. 1, or 0 once a stack was made.
  */
 int ASYNC_set_mem_functions(ASYNC_stack_alloc_fn alloc_fn,
                             ASYNC_stack_free_fn free_fn);
@@ -223,8 +227,8 @@ int ASYNC_WAIT_CTX_get_fd(ASYNC_WAIT_CTX *ctx,
                           void **custom_data);
 
 /**
- * All fds, newest first. fd is NULL, for their number only, or has room for all of them. 1, or 0 with an
- * error.
+ * All fds, newest first, and their number, which is only written. fd is NULL, for the number only, or has room for
+ * all of them. 1, or 0 with an error.
  */
 int ASYNC_WAIT_CTX_get_all_fds(ASYNC_WAIT_CTX *ctx,
                                OSSL_ASYNC_FD *fd,
