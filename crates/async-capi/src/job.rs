@@ -234,9 +234,10 @@ fn begin<A: Args + 'static>(
         stopped(slot, mode, matches!(outcome, JobOutcome::Finished(_)));
     }
     thread.current.set(outer);
-    leave(slot, mode, caller);
+    let now = mode::now();
+    leave(slot, now, caller);
     match outcome {
-        Ok(outcome) => step(thread, slot, outcome),
+        Ok(outcome) => step(thread, slot, now, outcome),
         Err(error) => {
             if mode & mode::SLOW != 0 {
                 stats::take_back(&stats::STARTS);
@@ -330,8 +331,9 @@ fn go_on(
     let outcome = switch(job);
     stopped(slot, mode, matches!(outcome, JobOutcome::Finished(_)));
     thread.current.set(outer);
+    let mode = mode::now();
     leave(slot, mode, caller);
-    step(thread, slot, outcome)
+    step(thread, slot, mode, outcome)
 }
 
 /// Puts a paused job back into its place, or ends the use of it.
@@ -339,6 +341,7 @@ fn go_on(
 fn step(
     thread: &Thread,
     slot: &'static JobSlot,
+    mode: u32,
     outcome: JobOutcome<Answer>,
 ) -> Result<Step, Fault> {
     // SAFETY: this thread has the place.
@@ -346,14 +349,14 @@ fn step(
     match outcome {
         JobOutcome::Paused(job) => {
             own.job.set(Some(job));
-            if mode::now() & mode::SLOW != 0 {
+            if mode & mode::SLOW != 0 {
                 stats::count(&stats::PAUSES);
             }
             Ok(Step::Paused(slot.pointer()))
         }
         JobOutcome::Finished(answer) => {
             leave_ctx(slot, own);
-            if mode::now() & mode::SLOW != 0 {
+            if mode & mode::SLOW != 0 {
                 stats::count(&stats::FINISHES);
                 check::job_finished(slot);
             }
@@ -401,7 +404,8 @@ fn enter(slot: &'static JobSlot, mode: u32) -> LibCtx {
 /// After the switch back: remembers the job's, and puts the caller's back.
 #[inline(always)]
 fn leave(slot: &'static JobSlot, mode: u32, caller: LibCtx) {
-    if mode & mode::LIBCTX == 0 || mode::now() & mode::GONE != 0 {
+    // Not if it was found, or cleaned up, in the meantime.
+    if caller == INHERIT || mode & mode::LIBCTX == 0 {
         return;
     }
     let jobs = libcrypto::current();
