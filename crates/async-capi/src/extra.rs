@@ -61,9 +61,7 @@ pub extern "C" fn async_capi_report_stack_overflow() -> c_int {
 /// `docs/check-mode.md`.
 #[unsafe(no_mangle)]
 pub extern "C" fn async_capi_set_check(on: c_int) {
-    if mode::now() & mode::NEW != 0 {
-        mode::begin();
-    }
+    mode::ready();
     let _begun = lock(&mode::BEGUN);
     check::turn(on != 0);
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::ctx::{CONTEXTS, CTX_LOCKS};
 use crate::job::JOBS;
-use crate::slots::{Spare, lock};
+use crate::slots::{AllShards, Spare, lock};
 use crate::{check, libcrypto, mem, mode, stats};
 
 /// Every lock of the library, in the order in which they may be taken one inside the other.
@@ -15,7 +15,7 @@ struct AllLocks {
     _begun: MutexGuard<'static, bool>,
     _loader: MutexGuard<'static, ()>,
     _settings: MutexGuard<'static, mem::Settings>,
-    _contexts: [MutexGuard<'static, ()>; 64],
+    _contexts: AllShards<'static>,
     _context_places: MutexGuard<'static, Spare>,
     _job_places: MutexGuard<'static, Spare>,
     _check: check::ForkGuard,

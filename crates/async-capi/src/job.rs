@@ -182,12 +182,10 @@ pub(crate) unsafe fn start(work: &Work) -> Result<Step, Fault> {
     }
 }
 
+/// Whether jobs may run, where it is not plain that they may; and what holds.
 #[cold]
-fn slow_start() -> Result<u32, Fault> {
-    let mode = match mode::now() {
-        now if now & mode::NEW != 0 => mode::begin(),
-        now => now,
-    };
+pub(crate) fn slow_start() -> Result<u32, Fault> {
+    let mode = mode::ready();
     if mode & mode::GONE != 0 {
         return Err(Fault::LibraryGone);
     }

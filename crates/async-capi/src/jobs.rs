@@ -23,15 +23,9 @@ pub extern "C" fn ASYNC_is_capable() -> c_int {
 /// of them made at once. A second call sets it up anew. 1, or 0 with an error.
 #[unsafe(no_mangle)]
 pub extern "C" fn ASYNC_init_thread(max_size: usize, init_size: usize) -> c_int {
-    let mode = match mode::now() {
-        now if now & mode::NEW != 0 => mode::begin(),
-        now => now,
-    };
+    let ready = job::slow_start();
     libcrypto::look();
-    let done = match mode & mode::GONE {
-        0 => thread::here().init(max_size, init_size),
-        _ => Err(Fault::LibraryGone),
-    };
+    let done = ready.and_then(|_| thread::here().init(max_size, init_size));
     ok_or_raise(c"ASYNC_init_thread", done)
 }
 

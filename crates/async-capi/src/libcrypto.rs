@@ -1,6 +1,6 @@
 //! libcrypto, where it is in the process: found at run time, never linked.
 
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::transmute_copy;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -223,12 +223,11 @@ pub(crate) fn queue_error(function: &'static CStr, reason: c_int, text: *const c
         return;
     }
     if let Some(libcrypto) = LIBCRYPTO.get() {
-        const LINE: c_uint = 0;
         // SAFETY: the types are OpenSSL's; the strings end with a zero, file and function for good, the text
         // for the length of the call, in which it is copied. The library was not cleaned up.
         unsafe {
             (libcrypto.err_new)();
-            (libcrypto.err_set_debug)(c"async-capi".as_ptr(), LINE as c_int, function.as_ptr());
+            (libcrypto.err_set_debug)(c"async-capi".as_ptr(), 0, function.as_ptr());
             (libcrypto.err_set_error)(ERR_LIB_ASYNC, reason, c"%s".as_ptr(), text);
         }
     }

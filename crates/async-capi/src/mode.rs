@@ -42,10 +42,19 @@ pub(crate) fn clear(mark: u32) {
 /// Whether [`begin`] has been done. Taken first of all locks.
 pub(crate) static BEGUN: Mutex<bool> = Mutex::new(false);
 
+/// What holds, once the beginning is past: for every function that may be the first to be called.
+#[inline(always)]
+pub(crate) fn ready() -> u32 {
+    match now() {
+        now if now & NEW != 0 => begin(),
+        now => now,
+    }
+}
+
 /// What is done once, before the first job and the first context: reads the environment, looks for libcrypto,
 /// prepares for forks. Says what holds then.
 #[cold]
-pub(crate) fn begin() -> u32 {
+fn begin() -> u32 {
     // Before the lock is taken: a fork waits for it then, and leaves no child in which it is never done.
     fork::prepare();
     // Without the lock, since these ask the loader, which may be loading a library that begins, too.

@@ -125,11 +125,12 @@ impl<T: Slot> Slots<T> {
         self.lock().free.push(slot.index());
     }
 
-    /// All places that have been in use so far.
-    pub(crate) fn all(&'static self) -> impl Iterator<Item = &'static T> {
+    /// All places that are in use.
+    pub(crate) fn in_use(&'static self) -> impl Iterator<Item = &'static T> {
         let made = self.lock().made;
         let chunks = self.chunks.iter().filter_map(|chunk| chunk.get());
-        chunks.flat_map(|chunk| chunk.iter()).take(made)
+        let places = chunks.flat_map(|chunk| chunk.iter()).take(made);
+        places.filter(|slot| slot.is(slot.handle()))
     }
 
     /// Keeps places from being taken and given back: for a fork.
@@ -154,10 +155,13 @@ impl Shards {
     }
 
     /// All of them, in order.
-    pub(crate) fn lock_all(&self) -> [MutexGuard<'_, ()>; Shards::COUNT] {
+    pub(crate) fn lock_all(&self) -> AllShards<'_> {
         array::from_fn(|n| lock(&self.0[n]))
     }
 }
+
+/// Every lock of a [`Shards`], held.
+pub(crate) type AllShards<'a> = [MutexGuard<'a, ()>; Shards::COUNT];
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

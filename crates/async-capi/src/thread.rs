@@ -205,10 +205,6 @@ impl Thread {
             // or are refused then.
             Ok(()) | Err(InitError::Stack { .. }) => {}
             Err(InitError::InsideJob(_)) => return Err(Fault::InsideJob),
-            Err(InitError::InvalidPoolSize {
-                init_jobs: init,
-                max_jobs: max,
-            }) => return Err(Fault::PoolSize { init, max }),
             Err(InitError::ThreadExiting) => return Err(Fault::ThreadEnding),
             Err(_) => return Err(Fault::NoStack),
         }

@@ -29,9 +29,7 @@ fn key_of(key: *const c_void) -> Key {
 /// A context without fds or callback, with status 0. NULL if there is no memory for it.
 #[unsafe(no_mangle)]
 pub extern "C" fn ASYNC_WAIT_CTX_new() -> *mut ASYNC_WAIT_CTX {
-    if mode::now() & mode::NEW != 0 {
-        mode::begin();
-    }
+    mode::ready();
     libcrypto::look();
     let ctx = ctx::new().unwrap_or_else(|fault| {
         raise(c"ASYNC_WAIT_CTX_new", fault);

@@ -25,9 +25,7 @@ const WAKE: [&str; 4] = [
 #[cold]
 pub(crate) fn fault(function: &'static CStr, fault: Fault) {
     // It may be the first call of all.
-    if mode::now() & mode::NEW != 0 {
-        mode::begin();
-    }
+    mode::ready();
     if !on() {
         return;
     }

@@ -165,7 +165,7 @@ pub(crate) fn job_returns(slot: &'static JobSlot, func: JobFn) {
         0 => pool.stack_bytes,
         wanted => wanted,
     };
-    if used <= bytes / 100 * DEEP_PERCENT || book().deep.insert(address, ()).is_some() {
+    if used <= bytes / 100 * DEEP_PERCENT || !book().deep.insert(address) {
         return;
     }
     Report::new("stack-nearly-full", "ASYNC_start_job")
@@ -252,7 +252,7 @@ pub(super) fn places(handle: usize) -> (At, At, Option<libc::pid_t>) {
 pub(super) fn adopt(slots: impl Iterator<Item = &'static JobSlot>, running: usize) {
     for slot in slots {
         let handle = slot.handle();
-        if slot.is(handle) && handle != running {
+        if handle != running {
             let note = JobNote {
                 paused: true,
                 ..unseen(slot)

@@ -90,9 +90,8 @@ pub(crate) fn turn(wanted: bool) {
     if on() {
         return;
     }
-    let in_use = |slot: &&_| Slot::is(*slot, Slot::handle(*slot));
-    contexts::adopt(CONTEXTS.all().filter(in_use).map(Slot::handle));
+    contexts::adopt(CONTEXTS.in_use().map(Slot::handle));
     let running = thread::here().current.get().map_or(0, Slot::handle);
-    jobs::adopt(JOBS.all(), running);
+    jobs::adopt(JOBS.in_use(), running);
     mode::set(mode::CHECK);
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing calls C, takes a context's lock, makes a place or a report while it holds the book.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard};
 
@@ -24,7 +24,7 @@ pub(super) struct Book {
     pub(super) finished: Ended,
     pub(super) freed: Ended,
     /// Functions whose jobs went deep, told already.
-    pub(super) deep: BTreeMap<usize, ()>,
+    pub(super) deep: BTreeSet<usize>,
 }
 
 /// An unfinished job. What was not seen, because the mode was off, is `None`.
@@ -109,7 +109,7 @@ impl Book {
         cleared: BTreeMap::new(),
         finished: Ended::NONE,
         freed: Ended::NONE,
-        deep: BTreeMap::new(),
+        deep: BTreeSet::new(),
     };
 
     /// The place at which an fd was set.

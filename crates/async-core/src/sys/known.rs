@@ -10,25 +10,23 @@ use std::thread::LocalKey;
 
 use super::thread::Thread;
 
-/// The address of this thread's `key`, which is the only key that this is called with.
-#[inline(always)]
+pub(super) use word::here;
+
 #[cfg(not(all(
     feature = "shared-library",
     target_arch = "x86_64",
     target_os = "linux",
     target_env = "gnu"
 )))]
-pub(super) fn here(key: &'static LocalKey<Thread>) -> *const Thread {
-    key.with(|thread| &raw const *thread)
-}
+mod word {
+    use super::{LocalKey, Thread};
 
-#[cfg(all(
-    feature = "shared-library",
-    target_arch = "x86_64",
-    target_os = "linux",
-    target_env = "gnu"
-))]
-pub(super) use word::here;
+    /// The address of this thread's `key`, which is the only key that this is called with.
+    #[inline(always)]
+    pub(in super::super) fn here(key: &'static LocalKey<Thread>) -> *const Thread {
+        key.with(|thread| &raw const *thread)
+    }
+}
 
 #[cfg(all(
     feature = "shared-library",
@@ -66,7 +64,7 @@ mod word {
         ".popsection",
     );
 
-    /// See the outer one.
+    /// The address of this thread's `key`, which is the only key that this is called with.
     #[inline(always)]
     pub(in super::super) fn here(key: &'static LocalKey<Thread>) -> *const Thread {
         let known: *const Thread;
