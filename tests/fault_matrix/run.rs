@@ -93,8 +93,8 @@ fn run_and_let_go(cell: Cell, plant: Option<Plant>) -> Result<Result<(), String>
         Some(FaultName::Wrong) => ended.iter().any(|op| op.how == Ending::Wrong),
         // In real time the answer may be there before the job has come to it.
         Some(FaultName::Spurious) => cell.real_time || stats.resumed_early > 0,
-        // Who polls need not be told.
-        Some(FaultName::Untold) if cell.wake == WakeBy::Polling => true,
+        // Who polls need not be told; nor in real time who comes to the pause after the answer.
+        Some(FaultName::Untold) if cell.wake == WakeBy::Polling || cell.real_time => true,
         Some(FaultName::Untold) => struck_took(timeout_ns),
         Some(FaultName::Slow | FaultName::Late | FaultName::Stall) => struck_took(100_000),
         Some(other) => panic!("{other:?} is not in the matrix yet"),

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_core::{CurrentJob, Pause, current_job, pause_job};
+use async_core::current_job;
 use waitctx::{Notifier, Status};
 
 use crate::completion::Answer;
@@ -13,6 +13,7 @@ use crate::engine::{Drive, Engine, Reason, Refused, Submission};
 use crate::error::OffloadError;
 use crate::figures::{ClientStats, Figures, count};
 use crate::gate::Ticket;
+use crate::host_job::HostJob;
 use crate::request::{Failure, FailureKind, Request, Response};
 use crate::slots::{Seat, Slots};
 use crate::waiter::Waiter;
@@ -150,7 +151,42 @@ impl OffloadClient {
     ///
     /// If the engine panics.
     pub fn run(&self, request: Request) -> Result<Response, OffloadError> {
-        let error = match self.run_on(&*self.shared.engine, request) {
+        self.run_by(request, |engine, request| match current_job() {
+            Some(job) if job.can_pause() => self.run_in_job(engine, &job, request),
+            Some(job) if job.is_cancelled() => Err(self.cancelled(Some(request))),
+            _ => self.run_on_the_spot(engine, request),
+        })
+    }
+
+    /// The same in a job of another runtime, which is the one that runs on this thread.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](OffloadClient::run).
+    ///
+    /// # Panics
+    ///
+    /// If the engine or the job's methods panic.
+    pub fn run_in(&self, job: &impl HostJob, request: Request) -> Result<Response, OffloadError> {
+        self.run_by(request, |engine, request| {
+            self.run_in_job(engine, job, request)
+        })
+    }
+
+    /// On the engine by `run`, unless it does without; then, if need be, on the fallback.
+    #[inline]
+    fn run_by(
+        &self,
+        request: Request,
+        run: impl Fn(&dyn Engine, Request) -> Result<Response, OffloadError>,
+    ) -> Result<Response, OffloadError> {
+        let run_on = |engine: &dyn Engine, request: Request| {
+            if engine.runs_inline(&request) {
+                return engine.run_inline(request).map_err(OffloadError::Failed);
+            }
+            run(engine, request)
+        };
+        let error = match run_on(&*self.shared.engine, request) {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
@@ -159,19 +195,8 @@ impl OffloadClient {
             Some(fallback) => {
                 let request = error.try_elsewhere()?;
                 count(&self.shared.figures.fell_back);
-                self.run_on(&**fallback, request)
+                run_on(&**fallback, request)
             }
-        }
-    }
-
-    fn run_on(&self, engine: &dyn Engine, request: Request) -> Result<Response, OffloadError> {
-        if engine.runs_inline(&request) {
-            return engine.run_inline(request).map_err(OffloadError::Failed);
-        }
-        match current_job() {
-            Some(job) if job.can_pause() => self.run_in_job(engine, job, request),
-            Some(job) if job.is_cancelled() => Err(self.cancelled(Some(request))),
-            _ => self.run_on_the_spot(engine, request),
         }
     }
 
@@ -180,7 +205,7 @@ impl OffloadClient {
     fn run_in_job(
         &self,
         engine: &dyn Engine,
-        job: CurrentJob,
+        job: &impl HostJob,
         request: Request,
     ) -> Result<Response, OffloadError> {
         let ticker = match self.ticker() {
@@ -195,7 +220,7 @@ impl OffloadClient {
             request,
             since,
             |kept| job.renew_notifier(kept),
-            |_| match self.pause(job) {
+            |_| match pause(job) {
                 Ok(()) if is_over() => Err(Stop::TimedOut),
                 other => other,
             },
@@ -209,30 +234,12 @@ impl OffloadClient {
             if resumed {
                 count(&self.shared.figures.resumed_early);
             }
-            match self.pause(job) {
+            match pause(job) {
                 Ok(()) if !is_over() => resumed = true,
                 // The answer may have come with the last wake.
                 Ok(()) => return self.stopped(engine, seat, Stop::TimedOut),
                 Err(stop) => return self.stopped(engine, seat, stop),
             }
-        }
-    }
-
-    /// Pauses, and takes note of the wake before anybody looks for what it announced.
-    fn pause(&self, job: CurrentJob) -> Result<(), Stop> {
-        match pause_job() {
-            Ok(Pause::Resumed) => {
-                // A read that fails leaves the fd readable: one resume too many, no harm.
-                let _ = job.acknowledge();
-                Ok(())
-            }
-            // It could pause when this operation began, and nothing has happened since that
-            // would change that; an engine that blocks pausing in `submit` gets a slow wait.
-            Ok(Pause::Blocked | Pause::NotInJob) => {
-                Waiter::nap();
-                Ok(())
-            }
-            Err(_) => Err(Stop::Cancelled),
         }
     }
 
@@ -454,6 +461,10 @@ impl OffloadClient {
         let kind = FailureKind::TimedOut { millis };
         OffloadError::Failed(Failure { kind, request })
     }
+}
+
+fn pause(job: &impl HostJob) -> Result<(), Stop> {
+    job.pause().map_err(|_| Stop::Cancelled)
 }
 
 /// Why waiting ended without an answer.

@@ -164,6 +164,7 @@ fn carry_out(op: &Op, data: &mut Buffer) -> Result<Output, FailureKind> {
         }
         Op::EcdsaSign { key } => asym::ecdsa_sign(key, data).map(|()| Output::None),
         Op::Derive { key } => asym::derive(key, data).map(|()| Output::None),
+        Op::Custom { work, .. } => work.carry_out(data),
         _ => Err(bad_request(
             "this engine does not know the operation; run it on one that does",
         )),

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 pub use aes_key::{AesKey, AesKeyRef, WrongKeyLength};
 pub use failure::{Failure, FailureKind};
 pub use kind::OpKind;
-pub use op::{Op, Padding, RsaDecryptPadding, RsaSignPadding};
+pub use op::{CustomWork, Op, Padding, RsaDecryptPadding, RsaSignPadding};
 pub use private_key::{BadKey, KeyKind, PrivateKey};
 pub use response::{Output, Response};
 

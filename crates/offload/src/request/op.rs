@@ -1,10 +1,11 @@
 //! Operations with their parameters.
 
 use std::fmt;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::{AesKey, AesKeyRef, KeyKind, OpKind, PrivateKey};
+use super::{AesKey, AesKeyRef, Buffer, FailureKind, KeyKind, OpKind, Output, PrivateKey};
 
 /// Padding of a block mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +139,35 @@ pub enum Op {
         /// A key of X25519 or P-256.
         key: PrivateKey,
     },
+    /// An operation that brings its own arithmetic: what a host computes with a library of its own, on
+    /// the device's workers and in the device's time.
+    Custom {
+        /// What it counts as: for service times, rings, limits and reports.
+        kind: OpKind,
+        /// What is done with the data.
+        work: Arc<dyn CustomWork>,
+    },
+}
+
+/// What an [`Op::Custom`] does.
+///
+/// An engine carries it out at most once for an answer that arrives. It may do so before the time of the
+/// answer has come, and then lose it with the device; only where [`is_repeatable`](CustomWork::is_repeatable)
+/// says so.
+pub trait CustomWork: Send + Sync {
+    /// Works on the request's data, on a thread of the engine's or, where an engine or a fallback runs it
+    /// inline, on the caller's. The result takes the data's place, or is returned beside it.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be done. The data is then as it was.
+    fn carry_out(&self, data: &mut Buffer) -> Result<Output, FailureKind>;
+
+    /// Whether it may be carried out again with the same data, for another answer as good as the first: a
+    /// signature, say, but not the next piece of a stream.
+    fn is_repeatable(&self) -> bool {
+        false
+    }
 }
 
 impl Op {
@@ -182,6 +212,17 @@ impl Op {
                 KeyKind::X25519 => OpKind::X25519Derive,
                 _ => OpKind::P256Derive,
             },
+            Op::Custom { kind, .. } => *kind,
+        }
+    }
+
+    /// Whether it may be carried out again, on the same data, when the first answer is lost. Everything but
+    /// an [`Op::Custom`] that says otherwise.
+    #[must_use]
+    pub fn is_repeatable(&self) -> bool {
+        match self {
+            Op::Custom { work, .. } => work.is_repeatable(),
+            _ => true,
         }
     }
 }

@@ -164,7 +164,8 @@ pub(crate) struct Answered {
 
 /// Computes the answer of a request, to be given later.
 pub(crate) fn compute_early(device: &Shared, work: Work) -> Job {
-    if work.route.outcome() == Outcome::Lost {
+    // What cannot be repeated is not handed back unchanged once it was carried out.
+    if work.route.outcome() == Outcome::Lost || !work.request.op.is_repeatable() {
         return Job::Asked(work);
     }
     let copy = Request {
