@@ -63,6 +63,12 @@ impl Notifier {
         ctx.has_wake(&self.wake)
     }
 
+    /// The status that was stored last.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.wake.status()
+    }
+
     /// Stores `status` and tells nobody.
     pub fn set_status(&self, status: Status) {
         self.wake.set_status(status);

@@ -1,0 +1,139 @@
+//! libcrypto's objects with owners: in a library context of our own, with the default provider alone in it, so
+//! that what we fetch is never ourselves.
+
+use std::ffi::CStr;
+use std::ptr;
+use std::sync::OnceLock;
+
+use crate::libcrypto::{Ptr, Str, crypto};
+
+/// What every object is fetched with.
+pub(crate) const DEFAULT: Str = c"provider=default".as_ptr();
+
+/// A pointer that is only handed to libcrypto.
+pub(crate) struct Shared(pub(crate) Ptr);
+
+// SAFETY: made for objects that libcrypto lets any thread use: library contexts and fetched algorithms.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+/// The library context. Made once, and never freed: what is computed with it may end later than everything else.
+pub(crate) fn library_context() -> Result<Ptr, String> {
+    static CONTEXT: OnceLock<Result<Shared, &'static str>> = OnceLock::new();
+    let made = CONTEXT.get_or_init(|| {
+        let crypto = crypto();
+        // SAFETY: it takes nothing.
+        let context = unsafe { (crypto.OSSL_LIB_CTX_new)() };
+        if context.is_null() {
+            return Err("simaccel: no memory for a library context");
+        }
+        // SAFETY: a context of our own.
+        if unsafe { (crypto.OSSL_PROVIDER_load)(context, c"default".as_ptr()) }.is_null() {
+            return Err("simaccel: libcrypto has no default provider, which computes the results");
+        }
+        Ok(Shared(context))
+    });
+    match made {
+        Ok(context) => Ok(context.0),
+        Err(error) => Err((*error).to_owned()),
+    }
+}
+
+/// What libcrypto said when it gave no object, or 0.
+pub(crate) fn failed(what: &str) -> String {
+    format!("simaccel: {what}: {}", crate::error::take_newest())
+}
+
+/// An owner of one kind of object.
+macro_rules! owned {
+    ($(#[$doc:meta])* $name:ident: $free:ident) => {
+        $(#[$doc])*
+        pub(crate) struct $name(Ptr);
+
+        // SAFETY: libcrypto's object of this kind may be used by any thread, one at a time; and this is its only
+        // owner, or it counts its owners.
+        unsafe impl Send for $name {}
+
+        impl $name {
+            /// Owns what libcrypto has made; the error is why it has not.
+            ///
+            /// # Safety
+            ///
+            /// Null, or an object of this kind that belongs to the caller.
+            pub(crate) unsafe fn own(object: Ptr, what: &str) -> Result<$name, String> {
+                if object.is_null() {
+                    return Err(failed(what));
+                }
+                Ok($name(object))
+            }
+
+            /// For libcrypto's functions. Good as long as this is.
+            pub(crate) fn as_ptr(&self) -> Ptr {
+                self.0
+            }
+        }
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                // SAFETY: ours, and used no more.
+                unsafe { (crypto().$free)(self.0) }
+            }
+        }
+    };
+}
+
+owned!(
+    /// `EVP_MD_CTX`: a digest, or a signature, under way.
+    MdCtx: EVP_MD_CTX_free
+);
+
+impl MdCtx {
+    /// An empty one.
+    pub(crate) fn new() -> Result<MdCtx, String> {
+        // SAFETY: a new object.
+        unsafe { MdCtx::own((crypto().EVP_MD_CTX_new)(), "a digest's context") }
+    }
+
+    /// Another one in the same state.
+    pub(crate) fn duplicate(&self) -> Result<MdCtx, String> {
+        let copy = MdCtx::new()?;
+        // SAFETY: two contexts of ours.
+        match unsafe { (crypto().EVP_MD_CTX_copy_ex)(copy.as_ptr(), self.as_ptr()) } {
+            1 => Ok(copy),
+            _ => Err(failed("a digest's copy")),
+        }
+    }
+}
+
+/// An algorithm that was fetched, and is kept.
+pub(crate) struct Fetched(OnceLock<Result<Shared, String>>);
+
+impl Fetched {
+    pub(crate) const fn new() -> Fetched {
+        Fetched(OnceLock::new())
+    }
+
+    /// The algorithm, by one of libcrypto's `EVP_*_fetch`.
+    pub(crate) fn get(
+        &self,
+        fetch: unsafe extern "C" fn(Ptr, Str, Str) -> Ptr,
+        name: &CStr,
+    ) -> Result<Ptr, String> {
+        let fetched = self.0.get_or_init(|| {
+            // SAFETY: a context of ours, and strings that end with a zero.
+            let found = unsafe { fetch(library_context()?, name.as_ptr(), DEFAULT) };
+            if found.is_null() {
+                return Err(failed(&name.to_string_lossy()));
+            }
+            Ok(Shared(found))
+        });
+        match fetched {
+            Ok(found) => Ok(found.0),
+            Err(error) => Err(error.clone()),
+        }
+    }
+}
+
+/// For arguments that are left out.
+pub(crate) const NONE: Ptr = ptr::null_mut();

@@ -1,0 +1,232 @@
+//! OpenSSL's jobs as this side sees them: where an operation runs in one, and how it is woken.
+
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::ptr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_core::Cancelled;
+use offload::HostJob;
+use waitctx::{Callback, Notifier, Status, WaitCtx};
+
+use crate::libcrypto::{self, AsyncCallback, Ptr};
+
+/// The job that runs on this thread.
+///
+/// It is on the stack of a job that may never be resumed, and holds nothing that would be missed.
+pub(crate) struct AsyncJob {
+    /// Its wait context. The job runs, so the context is there.
+    ctx: Ptr,
+    pauses: Cell<u64>,
+    /// Resumes in a row without a wake.
+    idle: Cell<u32>,
+}
+
+/// The job that runs on this thread, unless there is none, or it has no wait context.
+pub(crate) fn current() -> Option<AsyncJob> {
+    let jobs = &libcrypto::get().jobs;
+    // SAFETY: it takes nothing, and says null outside a job.
+    let job = unsafe { (jobs.ASYNC_get_current_job)() };
+    if job.is_null() {
+        return None;
+    }
+    // SAFETY: the job that runs.
+    let ctx = unsafe { (jobs.ASYNC_get_wait_ctx)(job) };
+    (!ctx.is_null()).then_some(AsyncJob {
+        ctx,
+        pauses: Cell::new(0),
+        idle: Cell::new(0),
+    })
+}
+
+/// The address that names our fd among those of a wait context.
+static KEY: u8 = 0;
+
+fn key() -> *const c_void {
+    (&raw const KEY).cast()
+}
+
+/// What we keep with one of OpenSSL's wait contexts, from the first operation in it until OpenSSL frees it: its one
+/// fd, which is the same for ever, since hosts register it once.
+struct Record {
+    /// Owns the fd. When it goes, whoever still has a notifier tells nobody any more.
+    ctx: WaitCtx,
+    caller: Arc<Caller>,
+    /// Of the process that made it: the fd is shared with those forked since.
+    pid: u32,
+}
+
+/// The host's callback, as long as its wait context is there.
+struct Caller {
+    /// Locked while it is called, so that the host does not free what the callback uses meanwhile.
+    host: Mutex<Option<Host>>,
+}
+
+/// A callback of a host's.
+#[derive(Clone, Copy, PartialEq)]
+struct Host {
+    callback: AsyncCallback,
+    arg: *mut c_void,
+    /// Whose status is set before.
+    ctx: Ptr,
+}
+
+// SAFETY: OpenSSL's contract for the callback is that an engine calls it from any thread; the rest is handed to it
+// and to libcrypto only.
+unsafe impl Send for Host {}
+
+impl Caller {
+    fn lock(&self) -> MutexGuard<'_, Option<Host>> {
+        self.host.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// On the device's thread.
+    fn call(&self, status: Status) {
+        let host = self.lock();
+        if let Some(host) = *host {
+            // SAFETY: OpenSSL frees the context only after our clean-up, which takes the same lock and takes
+            // the host away. The callback is the host's own for this context.
+            unsafe {
+                (libcrypto::get().jobs.ASYNC_WAIT_CTX_set_status)(host.ctx, status.to_raw());
+                (host.callback)(host.arg);
+            }
+        }
+    }
+}
+
+/// OpenSSL frees a wait context, or somebody clears our fd: the job is done, or will never be resumed.
+unsafe extern "C" fn clean_up(_ctx: Ptr, _key: *const c_void, _fd: c_int, data: *mut c_void) {
+    // SAFETY: the record that was set with the fd; this is called once for it.
+    let record = unsafe { Box::from_raw(data.cast::<Record>()) };
+    // Waits for a callback that is under way.
+    *record.caller.lock() = None;
+    drop(record);
+}
+
+impl AsyncJob {
+    /// How often it has paused for this operation.
+    pub(crate) fn pauses(&self) -> u64 {
+        self.pauses.get()
+    }
+
+    /// Our record of the context.
+    fn record(&self) -> io::Result<&Record> {
+        let jobs = &libcrypto::get().jobs;
+        let mut fd = 0;
+        let mut data: *mut c_void = ptr::null_mut();
+        // SAFETY: the context of the running job; it writes to what it is given.
+        let found =
+            unsafe { (jobs.ASYNC_WAIT_CTX_get_fd)(self.ctx, key(), &raw mut fd, &raw mut data) };
+        if found == 1 && !data.is_null() {
+            // SAFETY: what was set under our key is our record, until it is cleaned up, which is not while the job
+            // runs: only this thread could.
+            let record = unsafe { &*data.cast::<Record>() };
+            if record.pid == std::process::id() {
+                return Ok(record);
+            }
+            // Of the process that we were forked from, which waits on the same fd.
+            // SAFETY: as above. It does not clean up, as the data is then ours.
+            unsafe {
+                (jobs.ASYNC_WAIT_CTX_clear_fd)(self.ctx, key());
+                drop(Box::from_raw(data.cast::<Record>()));
+            }
+        }
+        self.make_record()
+    }
+
+    #[cold]
+    fn make_record(&self) -> io::Result<&Record> {
+        let ctx = WaitCtx::new();
+        ctx.notifier()?; // makes the fd
+        let Some(fd) = ctx.wake_fd().map(|fd| {
+            use std::os::fd::{AsFd, AsRawFd};
+            fd.as_fd().as_raw_fd()
+        }) else {
+            return Err(io::Error::other("a wait context without an fd"));
+        };
+        let record = Box::into_raw(Box::new(Record {
+            ctx,
+            caller: Arc::new(Caller {
+                host: Mutex::new(None),
+            }),
+            pid: std::process::id(),
+        }));
+        let jobs = &libcrypto::get().jobs;
+        // SAFETY: the context of the running job; the record goes with the fd, and `clean_up` takes it.
+        let set = unsafe {
+            (jobs.ASYNC_WAIT_CTX_set_wait_fd)(self.ctx, key(), fd, record.cast(), clean_up)
+        };
+        if set != 1 {
+            // SAFETY: nobody else has it.
+            drop(unsafe { Box::from_raw(record) });
+            return Err(io::Error::from(io::ErrorKind::OutOfMemory));
+        }
+        // SAFETY: as in `record`.
+        Ok(unsafe { &*record })
+    }
+
+    /// The host's callback for this context, if it has set one.
+    fn host(&self) -> Option<Host> {
+        let jobs = &libcrypto::get().jobs;
+        let (mut callback, mut arg) = (None, ptr::null_mut());
+        // SAFETY: the context of the running job; it writes to what it is given.
+        let set = unsafe {
+            (jobs.ASYNC_WAIT_CTX_get_callback)(self.ctx, &raw mut callback, &raw mut arg)
+        };
+        match callback {
+            Some(callback) if set == 1 => Some(Host {
+                callback,
+                arg,
+                ctx: self.ctx,
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl HostJob for AsyncJob {
+    fn renew_notifier(&self, kept: &mut Option<Notifier>) -> io::Result<bool> {
+        let record = self.record()?;
+        let host = self.host();
+        let before = std::mem::replace(&mut *record.caller.lock(), host);
+        match (before.is_some(), host.is_some()) {
+            (false, true) => {
+                let (caller, notifier) = (Arc::clone(&record.caller), record.ctx.notifier()?);
+                let callback = Callback::new(move || caller.call(notifier.status()));
+                record.ctx.set_callback(callback)?;
+            }
+            (true, false) => {
+                record.ctx.clear_callback()?;
+            }
+            _ => {}
+        }
+        record.ctx.renew_notifier(kept)
+    }
+
+    fn pause(&self) -> Result<(), Cancelled> {
+        /// Resumes for no reason before it is taken for a pause that is blocked, which returns at once.
+        const PATIENCE: u32 = 3;
+        self.pauses.set(self.pauses.get() + 1);
+        // SAFETY: it takes nothing. The frames of this job's stack stay as they are until it is resumed, or for good.
+        if unsafe { (libcrypto::get().jobs.ASYNC_pause_job)() } != 1 {
+            return Err(Cancelled);
+        }
+        // The context is there, as the job was resumed.
+        let Ok(record) = self.record() else {
+            return Ok(());
+        };
+        let told = record.ctx.acknowledge().unwrap_or(false);
+        if told || record.caller.lock().is_some() {
+            self.idle.set(0);
+            return Ok(());
+        }
+        let idle = self.idle.get().saturating_add(1);
+        self.idle.set(idle);
+        if idle > PATIENCE {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! What OpenSSL calls: loading, the list of algorithms, unloading.
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::{Mutex, PoisonError};
+
+use crate::abi::{Algorithm, CoreGetParams, Dispatch, Param, core, operation, provider};
+use crate::config::{self, Level, Settings};
+use crate::process::Provider;
+use crate::{digest, entry, error, libcrypto, log, params};
+
+/// What every algorithm is offered with. OpenSSL takes no name without a dot for a property of one's own.
+pub(crate) const PROPERTIES: *const std::ffi::c_char =
+    c"provider=simaccel,simaccel.accel=yes".as_ptr();
+
+/// Those that were loaded and not torn down, for the end of the program. Never held over a call into libcrypto, and
+/// not over a fork but for one by another thread while a provider is loaded.
+static LOADED: Mutex<Vec<&'static Provider>> = Mutex::new(Vec::new());
+
+fn loaded() -> std::sync::MutexGuard<'static, Vec<&'static Provider>> {
+    LOADED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// OpenSSL loads the provider: reads its settings and says which functions it has.
+///
+/// # Safety
+///
+/// OpenSSL's: `handle` is the core's, `from_core` the table of its functions, the others are written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn OSSL_provider_init(
+    handle: *const c_void,
+    from_core: *const c_void,
+    to_core: *mut *const c_void,
+    context: *mut *mut c_void,
+) -> c_int {
+    let run = AssertUnwindSafe(|| {
+        if from_core.is_null() || to_core.is_null() || context.is_null() {
+            return 0;
+        }
+        // SAFETY: the caller's.
+        let Some(get_params) = (unsafe { core_get_params(from_core.cast()) }) else {
+            return 0;
+        };
+        if let Err(error) = libcrypto::load(get_params as *const c_void) {
+            // There is no error queue to put it in.
+            eprintln!("simaccel: {error}");
+            return 0;
+        }
+        // SAFETY: the caller's.
+        let settings = match unsafe { settings(get_params, handle) } {
+            Ok(settings) => settings,
+            Err(bad) => {
+                error::raise(&bad.to_string());
+                // Most programs go on without what their configuration asks for, and say nothing.
+                eprintln!("{bad}");
+                return 0;
+            }
+        };
+        begin(settings, to_core, context);
+        1
+    });
+    catch_unwind(run).unwrap_or(0)
+}
+
+fn begin(settings: Settings, to_core: *mut *const c_void, context: *mut *mut c_void) {
+    let crypto = libcrypto::crypto();
+    // SAFETY: the functions take what they are given here, at any time before OPENSSL_cleanup(). The generator of random
+    // numbers must not be ours: it keeps state between two calls of its cipher, and a job that paused between them
+    // would lend it to another. Refused if there is one already.
+    unsafe {
+        (crypto.OPENSSL_atexit)(at_exit);
+        (crypto.ERR_set_mark)();
+        (crypto.RAND_set_DRBG_type)(
+            ptr::null_mut(),
+            ptr::null(),
+            c"?provider=default".as_ptr(),
+            ptr::null(),
+            ptr::null(),
+        );
+        (crypto.ERR_pop_to_mark)();
+    }
+    log(
+        &settings,
+        Level::Info,
+        &format!("loaded, with device {}", settings.device.name),
+    );
+    // Never freed: an operation may still have it when OpenSSL is done with it.
+    let provider: &'static Provider = Box::leak(Box::new(Provider::new(settings)));
+    loaded().push(provider);
+    // SAFETY: not null, and OpenSSL's to be written to.
+    unsafe {
+        *to_core = FUNCTIONS.as_ptr().cast();
+        *context = ptr::from_ref(provider).cast_mut().cast();
+    }
+}
+
+/// # Safety
+///
+/// A table of the core's.
+unsafe fn core_get_params(mut functions: *const Dispatch) -> Option<CoreGetParams> {
+    // SAFETY: the table ends with the id 0; the function under this id is of this type.
+    unsafe {
+        while (*functions).id != 0 {
+            if (*functions).id == core::CORE_GET_PARAMS && !(*functions).function.is_null() {
+                let function = (*functions).function;
+                return Some(std::mem::transmute::<*const c_void, CoreGetParams>(
+                    function,
+                ));
+            }
+            functions = functions.add(1);
+        }
+    }
+    None
+}
+
+/// # Safety
+///
+/// `get` is the core's function, and `handle` the core's handle.
+unsafe fn settings(
+    get: CoreGetParams,
+    handle: *const c_void,
+) -> Result<Settings, config::BadSetting> {
+    let mut given = BTreeMap::new();
+    for name in config::NAMES {
+        let key = CString::new(name).unwrap_or_default();
+        // SAFETY: the caller's.
+        if let Some(value) = unsafe { params::core_value(get, handle, &key) } {
+            given.insert(name.to_owned(), value);
+        }
+    }
+    config::from_environment(&mut given, std::env::vars_os())?;
+    Settings::new(&given)
+}
+
+/// `OPENSSL_cleanup()` begins.
+extern "C" fn at_exit() {
+    let all = loaded().clone();
+    for provider in all {
+        let _ = entry(|| {
+            provider.end();
+            Ok(())
+        });
+    }
+}
+
+/// The provider of one of its algorithms' calls.
+///
+/// # Safety
+///
+/// What [`OSSL_provider_init`] has given OpenSSL.
+pub(crate) unsafe fn of(context: *mut c_void) -> &'static Provider {
+    // SAFETY: the caller's; it is never freed.
+    unsafe { &*context.cast::<Provider>() }
+}
+
+unsafe extern "C" fn teardown(context: *mut c_void) {
+    // SAFETY: OpenSSL's, with what it was given.
+    let provider = unsafe { of(context) };
+    let _ = entry(|| {
+        provider.end();
+        loaded().retain(|one| !ptr::eq(*one, provider));
+        Ok(())
+    });
+}
+
+unsafe extern "C" fn query(
+    _context: *mut c_void,
+    operation_id: c_int,
+    no_store: *mut c_int,
+) -> *const Algorithm {
+    if !no_store.is_null() {
+        // SAFETY: OpenSSL's, to be written to.
+        unsafe { *no_store = 0 };
+    }
+    match operation_id {
+        operation::DIGEST => digest::ALGORITHMS.as_ptr(),
+        _ => ptr::null(),
+    }
+}
+
+unsafe extern "C" fn gettable_params(_context: *mut c_void) -> *const Param {
+    static NONE: [Param; 1] = [Param::END];
+    NONE.as_ptr()
+}
+
+unsafe extern "C" fn get_params(_context: *mut c_void, _params: *mut Param) -> c_int {
+    1
+}
+
+static FUNCTIONS: [Dispatch; 5] = [
+    Dispatch::new(provider::PROVIDER_TEARDOWN, teardown as *const c_void),
+    Dispatch::new(
+        provider::PROVIDER_GETTABLE_PARAMS,
+        gettable_params as *const c_void,
+    ),
+    Dispatch::new(provider::PROVIDER_GET_PARAMS, get_params as *const c_void),
+    Dispatch::new(provider::PROVIDER_QUERY_OPERATION, query as *const c_void),
+    Dispatch::END,
+];
