@@ -51,15 +51,14 @@ pub(crate) fn text(error: &OffloadError) -> String {
     }
 }
 
-/// The newest error of this thread's queue, as OpenSSL prints it; for a worker, whose queue nobody else reads.
-pub(crate) fn take_newest() -> String {
+/// The newest error of this thread's queue, as OpenSSL prints it. It stays there.
+pub(crate) fn newest() -> String {
     let crypto = libcrypto::crypto();
     let mut text = [0_u8; 256];
     // SAFETY: the buffer is as long as it says; the text ends with a zero.
     unsafe {
         let code = (crypto.ERR_peek_last_error)();
         (crypto.ERR_error_string_n)(code, text.as_mut_ptr().cast(), text.len());
-        (crypto.ERR_clear_error)();
     }
     CStr::from_bytes_until_nul(&text).map_or_else(
         |_| String::new(),

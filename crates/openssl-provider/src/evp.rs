@@ -42,7 +42,7 @@ pub(crate) fn library_context() -> Result<Ptr, String> {
 
 /// What libcrypto said when it gave no object, or 0.
 pub(crate) fn failed(what: &str) -> String {
-    format!("simaccel: {what}: {}", crate::error::take_newest())
+    format!("simaccel: {what}: {}", crate::error::newest())
 }
 
 /// An owner of one kind of object.
@@ -104,6 +104,66 @@ impl MdCtx {
             _ => Err(failed("a digest's copy")),
         }
     }
+}
+
+owned!(
+    /// `EVP_PKEY`: a key. What uses a key does not change it; so threads share one.
+    Pkey: EVP_PKEY_free
+);
+
+// SAFETY: libcrypto's keys have locks for what they keep beside their numbers. They are changed only by
+// `EVP_PKEY_set_params` and the like, which OpenSSL's users call when nobody else has the key.
+unsafe impl Sync for Pkey {}
+
+owned!(
+    /// `EVP_PKEY_CTX`: an operation with a key, set up.
+    PkeyCtx: EVP_PKEY_CTX_free
+);
+
+impl PkeyCtx {
+    /// An operation with `key`, which it keeps.
+    pub(crate) fn of(key: &Pkey) -> Result<PkeyCtx, String> {
+        let context = library_context()?;
+        // SAFETY: a key and a context of ours; a new object.
+        unsafe {
+            let made = (crypto().EVP_PKEY_CTX_new_from_pkey)(context, key.as_ptr(), DEFAULT);
+            PkeyCtx::own(made, "an operation's context")
+        }
+    }
+
+    /// For keys of this type that are yet to be made.
+    pub(crate) fn of_type(name: &CStr) -> Result<PkeyCtx, String> {
+        let context = library_context()?;
+        // SAFETY: a context of ours, and strings that end with a zero; a new object.
+        unsafe {
+            let made = (crypto().EVP_PKEY_CTX_new_from_name)(context, name.as_ptr(), DEFAULT);
+            PkeyCtx::own(made, "a key type's context")
+        }
+    }
+
+    /// Another one in the same state.
+    pub(crate) fn duplicate(&self) -> Result<PkeyCtx, String> {
+        // SAFETY: a context of ours; a new object.
+        unsafe {
+            let made = (crypto().EVP_PKEY_CTX_dup)(self.as_ptr());
+            PkeyCtx::own(made, "an operation's copy")
+        }
+    }
+}
+
+/// Runs what may fail as a matter of course, and leaves this thread's error queue as it was.
+pub(crate) fn quietly<T>(run: impl FnOnce() -> T) -> T {
+    // SAFETY: they take nothing, and are paired.
+    unsafe { (crypto().ERR_set_mark)() };
+    let result = run();
+    // SAFETY: as above.
+    unsafe { (crypto().ERR_pop_to_mark)() };
+    result
+}
+
+/// 1 is libcrypto's yes; anything else an error in its queue.
+pub(crate) fn check(yes: std::ffi::c_int, what: &str) -> Result<(), String> {
+    if yes == 1 { Ok(()) } else { Err(failed(what)) }
 }
 
 /// An algorithm that was fetched, and is kept.

@@ -22,15 +22,20 @@
 //! - No panic crosses into C.
 
 mod abi;
+mod asym;
+mod asym_cipher;
 mod config;
 mod digest;
 mod error;
 mod evp;
+mod exchange;
 mod job;
+mod keys;
 mod libcrypto;
 mod params;
 mod process;
 mod provider;
+mod signature;
 mod stats;
 
 use std::ffi::c_int;

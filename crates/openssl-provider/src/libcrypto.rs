@@ -67,6 +67,7 @@ functions!(Crypto:
     EVP_MD_gettable_params: fn(Ptr) -> *const Param;
     EVP_MD_CTX_new: fn() -> Ptr;
     EVP_MD_CTX_free: fn(Ptr);
+    EVP_MD_CTX_get_pkey_ctx: fn(Ptr) -> Ptr;
     EVP_MD_CTX_copy_ex: fn(Ptr, Ptr) -> c_int;
     EVP_DigestInit_ex2: fn(Ptr, Ptr, *const Param) -> c_int;
     EVP_DigestUpdate: fn(Ptr, *const c_void, usize) -> c_int;
@@ -120,6 +121,7 @@ functions!(Crypto:
     EVP_PKEY_get_utf8_string_param: fn(Ptr, Str, *mut c_char, usize, *mut usize) -> c_int;
     EVP_PKEY_export: fn(Ptr, c_int, ParamCallback, *mut c_void) -> c_int;
     EVP_PKEY_fromdata_init: fn(Ptr) -> c_int;
+    EVP_PKEY_fromdata_settable: fn(Ptr, c_int) -> *const Param;
     EVP_PKEY_fromdata: fn(Ptr, *mut Ptr, c_int, *const Param) -> c_int;
     EVP_PKEY_CTX_new_from_name: fn(Ptr, Str, Str) -> Ptr;
     EVP_PKEY_CTX_new_from_pkey: fn(Ptr, Ptr, Str) -> Ptr;

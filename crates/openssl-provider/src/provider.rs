@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::abi::{Algorithm, CoreGetParams, Dispatch, Param, core, operation, provider};
 use crate::config::{self, Level, Settings};
 use crate::process::Provider;
-use crate::{digest, entry, error, libcrypto, log, params};
+use crate::{asym_cipher, digest, entry, error, exchange, keys, libcrypto, log, params, signature};
 
 /// What every algorithm is offered with. OpenSSL takes no name without a dot for a property of one's own.
 pub(crate) const PROPERTIES: *const std::ffi::c_char =
@@ -176,6 +176,10 @@ unsafe extern "C" fn query(
     }
     match operation_id {
         operation::DIGEST => digest::ALGORITHMS.as_ptr(),
+        operation::KEYMGMT => keys::ALGORITHMS.as_ptr(),
+        operation::SIGNATURE => signature::ALGORITHMS.as_ptr(),
+        operation::ASYM_CIPHER => asym_cipher::ALGORITHMS.as_ptr(),
+        operation::KEYEXCH => exchange::ALGORITHMS.as_ptr(),
         _ => ptr::null(),
     }
 }
