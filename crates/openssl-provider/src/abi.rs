@@ -76,6 +76,7 @@ impl Param {
     };
 }
 
+pub(crate) const PARAM_UTF8_STRING: c_uint = 4;
 pub(crate) const PARAM_UTF8_PTR: c_uint = 6;
 /// A size that has not been set.
 pub(crate) const PARAM_UNMODIFIED: usize = usize::MAX;
@@ -111,6 +112,7 @@ numbers!(provider:
     PROVIDER_GETTABLE_PARAMS = 1025,
     PROVIDER_GET_PARAMS = 1026,
     PROVIDER_QUERY_OPERATION = 1027,
+    PROVIDER_GET_CAPABILITIES = 1030,
 );
 
 numbers!(digest:

@@ -18,10 +18,26 @@ unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
 
-/// The library context. Made once, and never freed: what is computed with it may end later than everything else.
+/// The library context.
 pub(crate) fn library_context() -> Result<Ptr, String> {
-    static CONTEXT: OnceLock<Result<Shared, &'static str>> = OnceLock::new();
-    let made = CONTEXT.get_or_init(|| {
+    Ok(ours()?.context.0)
+}
+
+/// The default provider in it.
+pub(crate) fn default_provider() -> Result<Ptr, String> {
+    Ok(ours()?.default.0)
+}
+
+/// What we fetch from.
+struct Ours {
+    context: Shared,
+    default: Shared,
+}
+
+/// Made once, and never freed: what is computed with it may end later than everything else.
+fn ours() -> Result<&'static Ours, String> {
+    static OURS: OnceLock<Result<Ours, &'static str>> = OnceLock::new();
+    let made = OURS.get_or_init(|| {
         let crypto = crypto();
         // SAFETY: it takes nothing.
         let context = unsafe { (crypto.OSSL_LIB_CTX_new)() };
@@ -29,15 +45,16 @@ pub(crate) fn library_context() -> Result<Ptr, String> {
             return Err("simaccel: no memory for a library context");
         }
         // SAFETY: a context of our own.
-        if unsafe { (crypto.OSSL_PROVIDER_load)(context, c"default".as_ptr()) }.is_null() {
+        let default = unsafe { (crypto.OSSL_PROVIDER_load)(context, c"default".as_ptr()) };
+        if default.is_null() {
             return Err("simaccel: libcrypto has no default provider, which computes the results");
         }
-        Ok(Shared(context))
+        Ok(Ours {
+            context: Shared(context),
+            default: Shared(default),
+        })
     });
-    match made {
-        Ok(context) => Ok(context.0),
-        Err(error) => Err((*error).to_owned()),
-    }
+    made.as_ref().map_err(|error| (*error).to_owned())
 }
 
 /// What libcrypto said when it gave no object, or 0.

@@ -10,7 +10,7 @@ use offload::OpKind;
 
 use crate::abi::{Algorithm, Dispatch, Param, ParamCallback, keymgmt as id, operation};
 use crate::entry;
-use crate::evp::{Fetched, NONE, Pkey, PkeyCtx, check, failed, quietly};
+use crate::evp::{Fetched, NONE, Pkey, PkeyCtx, check, quietly};
 use crate::libcrypto::{Ptr, crypto};
 use crate::provider::PROPERTIES;
 

@@ -51,6 +51,7 @@ functions!(Crypto:
     OSSL_LIB_CTX_new: fn() -> Ptr;
     OSSL_LIB_CTX_free: fn(Ptr);
     OSSL_PROVIDER_load: fn(Ptr, Str) -> Ptr;
+    OSSL_PROVIDER_get_capabilities: fn(Ptr, Str, ParamCallback, *mut c_void) -> c_int;
     OPENSSL_atexit: fn(extern "C" fn()) -> c_int;
     RAND_set_DRBG_type: fn(Ptr, Str, Str, Str, Str) -> c_int;
     ERR_get_next_error_library: fn() -> c_int;

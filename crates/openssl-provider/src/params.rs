@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 
-use crate::abi::{CoreGetParams, PARAM_UNMODIFIED, PARAM_UTF8_PTR, Param};
+use crate::abi::{CoreGetParams, PARAM_UNMODIFIED, PARAM_UTF8_PTR, PARAM_UTF8_STRING, Param};
 
 /// What the core's configuration says under `name`.
 ///
@@ -37,4 +37,23 @@ pub(crate) unsafe fn core_value(
             .to_string_lossy()
             .into_owned(),
     )
+}
+
+/// The text under `key` in a list.
+///
+/// # Safety
+///
+/// A list that ends as it must, which stays as it is while the text is used.
+pub(crate) unsafe fn text<'a>(mut list: *const Param, key: &CStr) -> Option<&'a CStr> {
+    // SAFETY: the caller's: every entry but the last has a key, and a text of libcrypto's own ends with a zero.
+    unsafe {
+        while !(*list).key.is_null() {
+            let one = &*list;
+            if CStr::from_ptr(one.key) == key && one.data_type == PARAM_UTF8_STRING {
+                return Some(CStr::from_ptr(one.data.cast::<c_char>()));
+            }
+            list = list.add(1);
+        }
+    }
+    None
 }

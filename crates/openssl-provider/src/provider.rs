@@ -1,15 +1,19 @@
 //! What OpenSSL calls: loading, the list of algorithms, unloading.
 
 use std::collections::BTreeMap;
-use std::ffi::{CString, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
-use crate::abi::{Algorithm, CoreGetParams, Dispatch, Param, core, operation, provider};
+use crate::abi::{
+    Algorithm, CoreGetParams, Dispatch, Param, ParamCallback, core, operation, provider,
+};
 use crate::config::{self, Level, Settings};
 use crate::process::Provider;
-use crate::{asym_cipher, digest, entry, error, exchange, keys, libcrypto, log, params, signature};
+use crate::{
+    asym_cipher, digest, entry, error, evp, exchange, keys, libcrypto, log, params, signature,
+};
 
 /// What every algorithm is offered with. OpenSSL takes no name without a dot for a property of one's own.
 pub(crate) const PROPERTIES: *const std::ffi::c_char =
@@ -193,7 +197,49 @@ unsafe extern "C" fn get_params(_context: *mut c_void, _params: *mut Param) -> c
     1
 }
 
-static FUNCTIONS: [Dispatch; 5] = [
+/// The groups of TLS whose keys are ours: libssl takes a group only from the provider that has its keys.
+unsafe extern "C" fn get_capabilities(
+    _context: *mut c_void,
+    capability: *const c_char,
+    callback: ParamCallback,
+    arg: *mut c_void,
+) -> c_int {
+    /// Whom to tell.
+    struct Listener(ParamCallback, *mut c_void);
+
+    /// Hands on those of the default provider that are on curves.
+    unsafe extern "C" fn hand_on(params: *const Param, listener: *mut c_void) -> c_int {
+        // SAFETY: as handed over below; the parameters are the default provider's.
+        unsafe {
+            let Listener(callback, arg) = &*listener.cast::<Listener>();
+            match params::text(params, c"tls-group-alg") {
+                Some(algorithm) if algorithm == c"EC" => callback(params, *arg),
+                _ => 1,
+            }
+        }
+    }
+
+    let run = || {
+        // SAFETY: OpenSSL's: a string that ends with a zero.
+        if capability.is_null() || unsafe { CStr::from_ptr(capability) } != c"TLS-GROUP" {
+            return Ok(());
+        }
+        let listener = Listener(callback, arg);
+        let (default, get) = (
+            evp::default_provider()?,
+            libcrypto::crypto().OSSL_PROVIDER_get_capabilities,
+        );
+        // SAFETY: a provider of ours, and a callback that gets what it expects.
+        let done = unsafe {
+            let listener = (&raw const listener).cast_mut().cast();
+            get(default, capability, hand_on, listener)
+        };
+        evp::check(done, "the groups of TLS")
+    };
+    entry(run)
+}
+
+static FUNCTIONS: [Dispatch; 6] = [
     Dispatch::new(provider::PROVIDER_TEARDOWN, teardown as *const c_void),
     Dispatch::new(
         provider::PROVIDER_GETTABLE_PARAMS,
@@ -201,5 +247,9 @@ static FUNCTIONS: [Dispatch; 5] = [
     ),
     Dispatch::new(provider::PROVIDER_GET_PARAMS, get_params as *const c_void),
     Dispatch::new(provider::PROVIDER_QUERY_OPERATION, query as *const c_void),
+    Dispatch::new(
+        provider::PROVIDER_GET_CAPABILITIES,
+        get_capabilities as *const c_void,
+    ),
     Dispatch::END,
 ];
