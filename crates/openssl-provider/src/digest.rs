@@ -16,6 +16,7 @@ use crate::evp::{Fetched, MdCtx, failed, quietly};
 use crate::libcrypto::{Ptr, crypto};
 use crate::process::Provider;
 use crate::provider::{self, PROPERTIES};
+use crate::wipe;
 
 /// One of the digests.
 trait Digest {
@@ -36,6 +37,12 @@ struct Context {
     is_lost: bool,
     /// For the next piece, to save its allocation.
     spare: Buffer,
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        wipe::discard(&mut self.spare);
+    }
 }
 
 /// What the device works on. Held by an operation too, so that the context can be freed meanwhile.

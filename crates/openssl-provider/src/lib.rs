@@ -37,6 +37,7 @@ mod process;
 mod provider;
 mod signature;
 mod stats;
+mod wipe;
 
 use std::ffi::c_int;
 use std::io::Write;
