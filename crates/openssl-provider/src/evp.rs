@@ -1,7 +1,7 @@
 //! libcrypto's objects with owners: in a library context of our own, with the default provider alone in it, so
 //! that what we fetch is never ourselves.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_int};
 use std::ptr;
 use std::sync::OnceLock;
 
@@ -60,6 +60,12 @@ fn ours() -> Result<&'static Ours, String> {
 /// What libcrypto said when it gave no object, or 0.
 pub(crate) fn failed(what: &str) -> String {
     format!("simaccel: {what}: {}", crate::error::newest())
+}
+
+/// Whether libcrypto has done what it was asked on this thread. If not, its own errors are in the queue and say why,
+/// as they would without us: nothing is added.
+pub(crate) fn checked(done: c_int) -> Result<(), String> {
+    if done > 0 { Ok(()) } else { Err(String::new()) }
 }
 
 /// An owner of one kind of object.
@@ -181,6 +187,61 @@ pub(crate) fn quietly<T>(run: impl FnOnce() -> T) -> T {
 /// 1 is libcrypto's yes; anything else an error in its queue.
 pub(crate) fn check(yes: std::ffi::c_int, what: &str) -> Result<(), String> {
     if yes == 1 { Ok(()) } else { Err(failed(what)) }
+}
+
+owned!(
+    /// `EVP_CIPHER_CTX`: a cipher under way.
+    CipherCtx: EVP_CIPHER_CTX_free
+);
+
+impl CipherCtx {
+    /// One for this `EVP_CIPHER`, without a key.
+    pub(crate) fn new(cipher: Ptr) -> Result<CipherCtx, String> {
+        let crypto = crypto();
+        // SAFETY: a new object.
+        let made = unsafe { CipherCtx::own((crypto.EVP_CIPHER_CTX_new)(), "a cipher's context") }?;
+        // SAFETY: a context of ours, and a cipher; the rest is left out.
+        checked(unsafe {
+            (crypto.EVP_CipherInit_ex2)(
+                made.as_ptr(),
+                cipher,
+                ptr::null(),
+                ptr::null(),
+                1,
+                ptr::null(),
+            )
+        })?;
+        Ok(made)
+    }
+
+    /// Another one in the same state.
+    pub(crate) fn duplicate(&self) -> Result<CipherCtx, String> {
+        let crypto = crypto();
+        // SAFETY: a new object.
+        let copy = unsafe { CipherCtx::own((crypto.EVP_CIPHER_CTX_new)(), "a cipher's context") }?;
+        // SAFETY: two contexts of ours.
+        checked(unsafe { (crypto.EVP_CIPHER_CTX_copy)(copy.as_ptr(), self.as_ptr()) })?;
+        Ok(copy)
+    }
+}
+
+owned!(
+    /// `EVP_MAC_CTX`: a MAC under way.
+    MacCtx: EVP_MAC_CTX_free
+);
+
+impl MacCtx {
+    /// One for this `EVP_MAC`, without a key.
+    pub(crate) fn new(mac: Ptr) -> Result<MacCtx, String> {
+        // SAFETY: a new object.
+        unsafe { MacCtx::own((crypto().EVP_MAC_CTX_new)(mac), "a MAC's context") }
+    }
+
+    /// Another one in the same state.
+    pub(crate) fn duplicate(&self) -> Result<MacCtx, String> {
+        // SAFETY: a new object, made of one of ours.
+        unsafe { MacCtx::own((crypto().EVP_MAC_CTX_dup)(self.as_ptr()), "a MAC's copy") }
+    }
 }
 
 /// An algorithm that was fetched, and is kept.

@@ -9,6 +9,7 @@
 //!
 //! - `abi`: the records and numbers that OpenSSL and a provider exchange; `libcrypto`: its functions, found at run time.
 //! - `config`: the settings; `process`: the device of a process; `job`: how OpenSSL's jobs wait; `stats`: the counts.
+//! - `stream` and `piece`: what digests, ciphers and MACs have in common.
 //! - `digest`, `cipher`, `mac`, `keys`, `signature`, `asym_cipher`, `exchange`: the algorithms. Each forwards to the
 //!   default provider, in a library context of our own (`evp`), and what is worth it goes by way of the device.
 //!
@@ -24,6 +25,7 @@
 mod abi;
 mod asym;
 mod asym_cipher;
+mod cipher;
 mod config;
 mod digest;
 mod error;
@@ -32,11 +34,14 @@ mod exchange;
 mod job;
 mod keys;
 mod libcrypto;
+mod mac;
 mod params;
+mod piece;
 mod process;
 mod provider;
 mod signature;
 mod stats;
+mod stream;
 mod wipe;
 
 use std::ffi::c_int;

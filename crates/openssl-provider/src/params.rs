@@ -57,3 +57,52 @@ pub(crate) unsafe fn text<'a>(mut list: *const Param, key: &CStr) -> Option<&'a 
     }
     None
 }
+
+/// Whether a list has a parameter of this name.
+///
+/// # Safety
+///
+/// Null, or a list that ends as it must.
+pub(crate) unsafe fn has(params: *const Param, name: &CStr) -> bool {
+    // SAFETY: the caller's.
+    unsafe { all(params) }
+        .iter()
+        .any(|param| is_called(param, name))
+}
+
+/// A list without the parameters of this name; the values are those of the old one.
+///
+/// # Safety
+///
+/// As [`has`]; the new one is good as long as the old one.
+pub(crate) unsafe fn without(params: *const Param, name: &CStr) -> Vec<Param> {
+    // SAFETY: the caller's.
+    let kept = unsafe { all(params) }
+        .iter()
+        .filter(|param| !is_called(param, name));
+    kept.chain(&[Param::END]).copied().collect()
+}
+
+fn is_called(param: &Param, name: &CStr) -> bool {
+    // SAFETY: a parameter's name is a string that ends with a zero; the one without a name ends the list.
+    unsafe { CStr::from_ptr(param.key) == name }
+}
+
+/// The parameters of a list, without its end.
+///
+/// # Safety
+///
+/// Null, or a list that ends as it must, and is there as long as this.
+unsafe fn all<'a>(params: *const Param) -> &'a [Param] {
+    if params.is_null() {
+        return &[];
+    }
+    let mut len = 0;
+    // SAFETY: the caller's: there are parameters up to the one without a name.
+    unsafe {
+        while !(*params.add(len)).key.is_null() {
+            len += 1;
+        }
+        std::slice::from_raw_parts(params, len)
+    }
+}

@@ -12,7 +12,8 @@ use crate::abi::{
 use crate::config::{self, Level, Settings};
 use crate::process::Provider;
 use crate::{
-    asym_cipher, digest, entry, error, evp, exchange, keys, libcrypto, log, params, signature,
+    asym_cipher, cipher, digest, entry, error, evp, exchange, keys, libcrypto, log, mac, params,
+    signature,
 };
 
 /// What every algorithm is offered with. OpenSSL takes no name without a dot for a property of one's own.
@@ -184,6 +185,8 @@ unsafe extern "C" fn query(
         operation::SIGNATURE => signature::ALGORITHMS.as_ptr(),
         operation::ASYM_CIPHER => asym_cipher::ALGORITHMS.as_ptr(),
         operation::KEYEXCH => exchange::ALGORITHMS.as_ptr(),
+        operation::CIPHER => cipher::ALGORITHMS.as_ptr(),
+        operation::MAC => mac::ALGORITHMS.as_ptr(),
         _ => ptr::null(),
     }
 }
