@@ -216,9 +216,10 @@ impl Context {
             return;
         }
         self.is_set = true;
-        // Without blocks, a record's MAC is left where it was put out, and asked for by its address.
+        // Without blocks, a record's MAC is left where it was put out, and asked for by its address. Only a GCM's has none.
+        let is_ctr = matches!(self.kind, OpKind::Aes128Ctr | OpKind::Aes256Ctr);
         // SAFETY: the caller's.
-        self.stays_here |= self.more == 0 && unsafe { params::has(params, TLS_VERSION) };
+        self.stays_here |= is_ctr && unsafe { params::has(params, TLS_VERSION) };
     }
 
     /// Where the message stood is lost, and a worker that is late may still have it: it is left to that one.
