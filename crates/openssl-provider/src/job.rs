@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::libcrypto::{self, AsyncCallback, Ptr};
 pub(crate) struct AsyncJob {
     /// Its wait context. The job runs, so the context is there.
     ctx: Ptr,
+    /// The process that it runs in. Its operations are on that one's device.
+    pid: u32,
     pauses: Cell<u64>,
     /// Resumes in a row without a wake.
     idle: Cell<u32>,
@@ -36,6 +39,7 @@ pub(crate) fn current() -> Option<AsyncJob> {
     let ctx = unsafe { (jobs.ASYNC_get_wait_ctx)(job) };
     (!ctx.is_null()).then_some(AsyncJob {
         ctx,
+        pid: std::process::id(),
         pauses: Cell::new(0),
         idle: Cell::new(0),
     })
@@ -59,9 +63,22 @@ struct Record {
 }
 
 /// The host's callback, as long as its wait context is there.
+#[derive(Default)]
 struct Caller {
     /// Locked while it is called, so that the host does not free what the callback uses meanwhile.
     host: Mutex<Option<Host>>,
+    /// The thread that calls it now, or 0; see [`this_thread`].
+    calling: AtomicUsize,
+    /// The callback itself has freed the wait context.
+    gone: AtomicBool,
+    /// It was called since the job looked last.
+    told: AtomicBool,
+}
+
+/// A number that tells this thread from the others that run.
+fn this_thread() -> usize {
+    thread_local!(static HERE: u8 = const { 0 });
+    HERE.with(|here| ptr::from_ref(here).addr())
 }
 
 /// A callback of a host's.
@@ -84,25 +101,60 @@ impl Caller {
 
     /// On the device's thread.
     fn call(&self, status: Status) {
-        let host = self.lock();
-        if let Some(host) = *host {
+        let mut place = self.lock();
+        if let Some(host) = *place {
+            self.told.store(true, Ordering::Relaxed);
+            self.calling.store(this_thread(), Ordering::Relaxed);
             // SAFETY: OpenSSL frees the context only after our clean-up, which takes the same lock and takes
-            // the host away. The callback is the host's own for this context.
+            // the host away; or the callback frees it, which is the last that is done with it here. The
+            // callback is the host's own for this context.
             unsafe {
                 (libcrypto::get().jobs.ASYNC_WAIT_CTX_set_status)(host.ctx, status.to_raw());
                 (host.callback)(host.arg);
             }
+            self.calling.store(0, Ordering::Relaxed);
+            if self.gone.load(Ordering::Relaxed) {
+                *place = None;
+            }
+        }
+    }
+
+    /// The wait context goes: waits for a callback that is under way on another thread, and calls none any more.
+    fn end(&self) {
+        if self.calling.load(Ordering::Relaxed) == this_thread() {
+            // In the callback, which holds the lock.
+            self.gone.store(true, Ordering::Relaxed);
+        } else {
+            *self.lock() = None;
         }
     }
 }
 
+impl Record {
+    /// Takes leave of the wait context's fd and of what belongs to it.
+    ///
+    /// # Safety
+    ///
+    /// `record` is one that was set with `fd`, which nobody uses any more.
+    unsafe fn end(record: *mut Record, fd: c_int) {
+        // SAFETY: the caller's.
+        let record = unsafe { Box::from_raw(record) };
+        if record.pid == std::process::id() {
+            record.caller.end();
+            return;
+        }
+        // Of the process that we were forked from: its threads have not come along, and may have held
+        // its locks. Only the descriptor is ours to close.
+        std::mem::forget(record);
+        // SAFETY: this process's copy of the record's own descriptor.
+        unsafe { libc::close(fd) };
+    }
+}
+
 /// OpenSSL frees a wait context, or somebody clears our fd: the job is done, or will never be resumed.
-unsafe extern "C" fn clean_up(_ctx: Ptr, _key: *const c_void, _fd: c_int, data: *mut c_void) {
+unsafe extern "C" fn clean_up(_ctx: Ptr, _key: *const c_void, fd: c_int, data: *mut c_void) {
     // SAFETY: the record that was set with the fd; this is called once for it.
-    let record = unsafe { Box::from_raw(data.cast::<Record>()) };
-    // Waits for a callback that is under way.
-    *record.caller.lock() = None;
-    drop(record);
+    unsafe { Record::end(data.cast(), fd) };
 }
 
 impl AsyncJob {
@@ -127,10 +179,10 @@ impl AsyncJob {
                 return Ok(record);
             }
             // Of the process that we were forked from, which waits on the same fd.
-            // SAFETY: as above. It does not clean up, as the data is then ours.
+            // SAFETY: as above. Clearing does not clean up: the record is then ours to end.
             unsafe {
                 (jobs.ASYNC_WAIT_CTX_clear_fd)(self.ctx, key());
-                drop(Box::from_raw(data.cast::<Record>()));
+                Record::end(data.cast(), fd);
             }
         }
         self.make_record()
@@ -148,9 +200,7 @@ impl AsyncJob {
         };
         let record = Box::into_raw(Box::new(Record {
             ctx,
-            caller: Arc::new(Caller {
-                host: Mutex::new(None),
-            }),
+            caller: Arc::default(),
             pid: std::process::id(),
         }));
         let jobs = &libcrypto::get().jobs;
@@ -213,12 +263,16 @@ impl HostJob for AsyncJob {
         if unsafe { (libcrypto::get().jobs.ASYNC_pause_job)() } != 1 {
             return Err(Cancelled);
         }
+        if std::process::id() != self.pid {
+            // Forked meanwhile: the answer is for the process that has submitted it.
+            return Err(Cancelled);
+        }
         // The context is there, as the job was resumed.
         let Ok(record) = self.record() else {
             return Ok(());
         };
         let told = record.ctx.acknowledge().unwrap_or(false);
-        if told || record.caller.lock().is_some() {
+        if told || record.caller.told.swap(false, Ordering::Relaxed) {
             self.idle.set(0);
             return Ok(());
         }

@@ -1,8 +1,10 @@
 //! The counts, as one line of JSON for each process.
 
+use std::cell::UnsafeCell;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use offload::{Engine, OpKind};
 use serde_json::{Map, Value, json};
@@ -152,7 +154,75 @@ fn write(mut to: impl Write, process: &Process) -> std::io::Result<()> {
     to.write_all(format!("{}\n", json(process)).as_bytes())
 }
 
-/// Tells the counts each time that the signal comes.
-pub(crate) fn on_signal(signal: Option<i32>, process: &'static Process) {
-    let _ = (signal, process);
+/// Tells the counts each time that the signal comes, until the end: by a thread, which a handler wakes. Handlers that
+/// were there before are called too. In a process that was forked off, whose handlers are the same, this one does
+/// nothing.
+pub(crate) fn on_signal(settings: &'static Settings, process: &'static Process) {
+    let Some(signal) = settings.stats_signal else {
+        return;
+    };
+    let begun = listen(signal, process.pid).and_then(|(wake, handler)| {
+        let _ = process.asked.set(wake);
+        thread::Builder::new()
+            .name("simaccel-stats".into())
+            .spawn(move || {
+                loop {
+                    wake.wait();
+                    if process.is_over() {
+                        break;
+                    }
+                    tell(settings, process);
+                }
+                signal_hook::low_level::unregister(handler);
+            })
+    });
+    if let Err(error) = begun {
+        log(
+            settings,
+            Level::Error,
+            &format!("no counts on a signal: {error}"),
+        );
+    }
+}
+
+/// Has the signal counted in the semaphore.
+fn listen(signal: i32, pid: u32) -> io::Result<(&'static Semaphore, signal_hook::SigId)> {
+    let wake = Semaphore::new()?;
+    let handler = move || {
+        if std::process::id() == pid {
+            wake.post();
+        }
+    };
+    // SAFETY: the handler calls getpid() and sem_post() only, which are safe in handlers.
+    let handler = unsafe { signal_hook::low_level::register(signal, handler) }?;
+    Ok((wake, handler))
+}
+
+/// What a handler may use to wake a thread, without a descriptor.
+pub(crate) struct Semaphore(UnsafeCell<libc::sem_t>);
+
+// SAFETY: for any thread to use; that is what it is for.
+unsafe impl Sync for Semaphore {}
+
+impl Semaphore {
+    /// A new one, which is never freed: a handler may be at it at any time.
+    fn new() -> io::Result<&'static Semaphore> {
+        // SAFETY: plain numbers, which the call sets.
+        let semaphore: &Semaphore = Box::leak(Box::new(Semaphore(unsafe { std::mem::zeroed() })));
+        // SAFETY: memory of ours that stays where it is.
+        match unsafe { libc::sem_init(semaphore.0.get(), 0, 0) } {
+            0 => Ok(semaphore),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    pub(crate) fn post(&self) {
+        // SAFETY: it was set up. It fails only if nobody has looked after two thousand million posts.
+        unsafe { libc::sem_post(self.0.get()) };
+    }
+
+    fn wait(&self) {
+        // SAFETY: it was set up. A failure is an interruption.
+        while unsafe { libc::sem_wait(self.0.get()) } != 0 {}
+    }
 }
