@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::io;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,12 +16,16 @@ use crate::libcrypto::{self, AsyncCallback, Ptr};
 
 /// The job that runs on this thread.
 ///
-/// It is on the stack of a job that may never be resumed, and holds nothing that would be missed.
+/// It is on the stack of a job that may never be resumed, and once it has paused it holds nothing that would be
+/// missed.
 pub(crate) struct AsyncJob {
     /// Its wait context. The job runs, so the context is there.
     ctx: Ptr,
     /// The process that it runs in. Its operations are on that one's device.
     pid: u32,
+    /// A record that the context does not have yet: it gets it at the first pause. A host learns of an fd only by a
+    /// pause, and HAProxy crashes when a connection ends that has an fd which it was not told of.
+    fresh: Cell<Option<NonNull<Record>>>,
     pauses: Cell<u64>,
     /// Resumes in a row without a wake.
     idle: Cell<u32>,
@@ -40,6 +44,7 @@ pub(crate) fn current() -> Option<AsyncJob> {
     (!ctx.is_null()).then_some(AsyncJob {
         ctx,
         pid: std::process::id(),
+        fresh: Cell::new(None),
         pauses: Cell::new(0),
         idle: Cell::new(0),
     })
@@ -165,6 +170,11 @@ impl AsyncJob {
 
     /// Our record of the context.
     fn record(&self) -> io::Result<&Record> {
+        if let Some(fresh) = self.fresh.get() {
+            // SAFETY: ours until it is registered, and the context's from then on, which is there as long as the job
+            // runs.
+            return Ok(unsafe { fresh.as_ref() });
+        }
         let jobs = &libcrypto::get().jobs;
         let mut fd = 0;
         let mut data: *mut c_void = ptr::null_mut();
@@ -192,29 +202,38 @@ impl AsyncJob {
     fn make_record(&self) -> io::Result<&Record> {
         let ctx = WaitCtx::new();
         ctx.notifier()?; // makes the fd
-        let Some(fd) = ctx.wake_fd().map(|fd| {
+        let record = Box::leak(Box::new(Record {
+            ctx,
+            caller: Arc::default(),
+            pid: std::process::id(),
+        }));
+        let record = NonNull::from(record);
+        self.fresh.set(Some(record));
+        // SAFETY: as in `record`.
+        Ok(unsafe { record.as_ref() })
+    }
+
+    /// Gives the context a record that it does not have yet, for the pause that comes.
+    fn register(&self) -> io::Result<()> {
+        let Some(record) = self.fresh.get() else {
+            return Ok(());
+        };
+        // SAFETY: as in `record`.
+        let Some(fd) = (unsafe { record.as_ref() }).ctx.wake_fd().map(|fd| {
             use std::os::fd::{AsFd, AsRawFd};
             fd.as_fd().as_raw_fd()
         }) else {
             return Err(io::Error::other("a wait context without an fd"));
         };
-        let record = Box::into_raw(Box::new(Record {
-            ctx,
-            caller: Arc::default(),
-            pid: std::process::id(),
-        }));
-        let jobs = &libcrypto::get().jobs;
+        let (jobs, data) = (&libcrypto::get().jobs, record.as_ptr().cast());
         // SAFETY: the context of the running job; the record goes with the fd, and `clean_up` takes it.
-        let set = unsafe {
-            (jobs.ASYNC_WAIT_CTX_set_wait_fd)(self.ctx, key(), fd, record.cast(), clean_up)
-        };
+        let set =
+            unsafe { (jobs.ASYNC_WAIT_CTX_set_wait_fd)(self.ctx, key(), fd, data, clean_up) };
         if set != 1 {
-            // SAFETY: nobody else has it.
-            drop(unsafe { Box::from_raw(record) });
             return Err(io::Error::from(io::ErrorKind::OutOfMemory));
         }
-        // SAFETY: as in `record`.
-        Ok(unsafe { &*record })
+        self.fresh.set(None);
+        Ok(())
     }
 
     /// The host's callback for this context, if it has set one.
@@ -232,6 +251,16 @@ impl AsyncJob {
                 ctx: self.ctx,
             }),
             _ => None,
+        }
+    }
+}
+
+impl Drop for AsyncJob {
+    fn drop(&mut self) {
+        if let Some(fresh) = self.fresh.take() {
+            // SAFETY: made by `make_record`, and the context has not got it. Notifiers hold the fd themselves.
+            let record = unsafe { Box::from_raw(fresh.as_ptr()) };
+            record.caller.end();
         }
     }
 }
@@ -258,6 +287,11 @@ impl HostJob for AsyncJob {
     fn pause(&self) -> Result<(), Cancelled> {
         /// Resumes for no reason before it is taken for a pause that is blocked, which returns at once.
         const PATIENCE: u32 = 3;
+        if self.register().is_err() {
+            // Nobody could resume it. The answer comes all the same.
+            std::thread::sleep(Duration::from_micros(50));
+            return Ok(());
+        }
         self.pauses.set(self.pauses.get() + 1);
         // SAFETY: it takes nothing. The frames of this job's stack stay as they are until it is resumed, or for good.
         if unsafe { (libcrypto::get().jobs.ASYNC_pause_job)() } != 1 {
