@@ -227,8 +227,7 @@ impl AsyncJob {
         };
         let (jobs, data) = (&libcrypto::get().jobs, record.as_ptr().cast());
         // SAFETY: the context of the running job; the record goes with the fd, and `clean_up` takes it.
-        let set =
-            unsafe { (jobs.ASYNC_WAIT_CTX_set_wait_fd)(self.ctx, key(), fd, data, clean_up) };
+        let set = unsafe { (jobs.ASYNC_WAIT_CTX_set_wait_fd)(self.ctx, key(), fd, data, clean_up) };
         if set != 1 {
             return Err(io::Error::from(io::ErrorKind::OutOfMemory));
         }

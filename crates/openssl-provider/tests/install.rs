@@ -51,7 +51,8 @@ fn openssl_finds_it_in_its_directory_of_modules() {
 
 /// Every setting, as the source lists them.
 fn names() -> Vec<String> {
-    let source = std::fs::read_to_string(common::root().join("src/config.rs")).expect("it is there");
+    let source =
+        std::fs::read_to_string(common::root().join("src/config.rs")).expect("it is there");
     let list = source
         .split_once("NAMES: [")
         .and_then(|(_, rest)| rest.split_once("];"))
