@@ -5,14 +5,13 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_core::current_job;
+use async_core::{Cancelled, current_job};
 use waitctx::{Notifier, Status};
 
 use crate::completion::Answer;
 use crate::engine::{Drive, Engine, Reason, Refused, Submission};
 use crate::error::OffloadError;
 use crate::figures::{ClientStats, Figures, count};
-use crate::gate::Ticket;
 use crate::host_job::HostJob;
 use crate::request::{Failure, FailureKind, Request, Response};
 use crate::slots::{Seat, Slots};
@@ -220,9 +219,10 @@ impl OffloadClient {
             request,
             since,
             |kept| job.renew_notifier(kept),
-            |_| match pause(job) {
+            |held| match job.pause_in_line(held) {
                 Ok(()) if is_over() => Err(Stop::TimedOut),
-                other => other,
+                Ok(()) => Ok(()),
+                Err(Cancelled) => Err(Stop::Cancelled),
             },
         )?;
         job.looks_at(&*seat.slot);
@@ -283,7 +283,8 @@ impl OffloadClient {
             (None, Some(deadline)) => Instant::now() >= deadline,
             (None, None) => false,
         };
-        let wait = |ticket: Option<&Ticket>| {
+        let wait = |held: &mut Option<Submission>| {
+            let ticket = held.as_ref().and_then(|s| s.ticket.as_ref());
             match engine.drive() {
                 Drive::Threads => {
                     // Room may be kept for a paused job of this very thread, which cannot come for
@@ -321,7 +322,7 @@ impl OffloadClient {
             if let Some(answer) = seat.slot.take() {
                 return self.answered(seat, answer);
             }
-            if let Err(stop) = wait(None) {
+            if let Err(stop) = wait(&mut None) {
                 return self.stopped(engine, seat, stop);
             }
         }
@@ -336,7 +337,7 @@ impl OffloadClient {
         request: Request,
         since: u64,
         renew: impl FnOnce(&mut Option<Notifier>) -> io::Result<bool>,
-        wait: impl Fn(Option<&Ticket>) -> Result<(), Stop>,
+        wait: impl Fn(&mut Option<Submission>) -> Result<(), Stop>,
     ) -> Result<Seat, OffloadError> {
         let mut seat = self.shared.slots.take();
         seat.slot.set_since(since);
@@ -365,7 +366,7 @@ impl OffloadClient {
         engine: &dyn Engine,
         seat: Seat,
         mut refused: Refused,
-        wait: impl Fn(Option<&Ticket>) -> Result<(), Stop>,
+        wait: impl Fn(&mut Option<Submission>) -> Result<(), Stop>,
     ) -> Result<Seat, OffloadError> {
         loop {
             if refused.reason != Reason::RingFull {
@@ -386,7 +387,13 @@ impl OffloadClient {
                 if submission.ticket.as_ref().is_some_and(|t| t.is_granted()) {
                     break;
                 }
-                if let Err(stop) = wait(submission.ticket.as_ref()) {
+                let mut held = Some(submission);
+                let waited = wait(&mut held);
+                let Some(back) = held else {
+                    return Err(self.cancelled(None));
+                };
+                submission = back;
+                if let Err(stop) = waited {
                     return Err(self.stopped_in_line(seat, submission, stop));
                 }
                 if submission.ticket.is_none() {

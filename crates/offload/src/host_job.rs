@@ -5,6 +5,7 @@ use std::io;
 use async_core::{Cancelled, CurrentJob, Pause, pause_job};
 use waitctx::Notifier;
 
+use crate::engine::Submission;
 use crate::waiter::Waiter;
 
 /// The running job of a job runtime, as [`OffloadClient::run_in`](crate::OffloadClient::run_in) needs it:
@@ -30,6 +31,18 @@ pub trait HostJob {
     ///
     /// [`Cancelled`]: the job is to end without an answer.
     fn pause(&self) -> Result<(), Cancelled>;
+
+    /// The same in line for a full ring, with what is to be submitted. A runtime whose jobs may be forgotten while
+    /// they are paused takes it, keeps it where it is dropped then, and puts it back when the job is resumed: the place
+    /// in line goes with it, and room that is kept for a job that never comes is lost to all.
+    ///
+    /// # Errors
+    ///
+    /// As for [`pause`](HostJob::pause).
+    fn pause_in_line(&self, held: &mut Option<Submission>) -> Result<(), Cancelled> {
+        let _ = held;
+        self.pause()
+    }
 
     /// What the job looks at first when it is resumed, for a runtime that asks the processor for it ahead of
     /// time. Unless it does, nothing happens.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_core::Cancelled;
-use offload::HostJob;
+use offload::{HostJob, Submission};
 use waitctx::{Callback, Notifier, Status, WaitCtx};
 
 use crate::libcrypto::{self, AsyncCallback, Ptr};
@@ -62,6 +62,9 @@ fn key() -> *const c_void {
 struct Record {
     /// Owns the fd. When it goes, whoever still has a notifier tells nobody any more.
     ctx: WaitCtx,
+    /// What the job would submit, while it waits in line for a full ring. A job that is never resumed leaves the line
+    /// when the context goes.
+    in_line: Mutex<Option<Box<Submission>>>,
     caller: Arc<Caller>,
     /// Of the process that made it: the fd is shared with those forked since.
     pid: u32,
@@ -204,6 +207,7 @@ impl AsyncJob {
         ctx.notifier()?; // makes the fd
         let record = Box::leak(Box::new(Record {
             ctx,
+            in_line: Mutex::new(None),
             caller: Arc::default(),
             pid: std::process::id(),
         }));
@@ -281,6 +285,23 @@ impl HostJob for AsyncJob {
             _ => {}
         }
         record.ctx.renew_notifier(kept)
+    }
+
+    fn pause_in_line(&self, held: &mut Option<Submission>) -> Result<(), Cancelled> {
+        let keep = |what| match self.record() {
+            Ok(record) => std::mem::replace(
+                &mut *record
+                    .in_line
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+                what,
+            ),
+            Err(_) => what,
+        };
+        let ours = keep(held.take().map(Box::new));
+        let paused = self.pause();
+        *held = ours.or_else(|| keep(None)).map(|submission| *submission);
+        paused
     }
 
     fn pause(&self) -> Result<(), Cancelled> {
