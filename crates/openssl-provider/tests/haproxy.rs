@@ -183,8 +183,9 @@ fn faults_fail_their_handshakes_and_nothing_else() {
     }
 }
 
-/// Clients that hang up while their handshake is on the device, some with a reset: then HAProxy frees a connection whose
-/// job is paused, and its stack is lost, with libcrypto's jobs and with ours. No fd is, and the others are served.
+/// Clients that hang up while their handshake is on the device, or waits in line for it. With a reset HAProxy frees a
+/// connection whose job is paused, and the job's stack is lost, with libcrypto's jobs and with ours. No fd is, no room
+/// on the device, and the others are served.
 #[test]
 fn clients_that_hang_up_leave_no_fd() {
     if !has_haproxy_and_clients() {
@@ -194,41 +195,52 @@ fn clients_that_hang_up_leave_no_fd() {
         let certificate = Certificate::new("RSA");
         let host = Host::new(
             jobs,
-            "device = hsm-cloud\ndevice_with = link = { fixed_ns = 25_000_000 }",
+            "device = hsm-cloud\ndevice_with = link = { fixed_ns = 25_000_000 }, ring_depth_max = 8",
         );
         let mut haproxy = Haproxy::start(&host, &certificate, Wish::PAUSING);
-        let run = |mode, seconds| {
+        let run = |mode, at_once, seconds| {
             let clients = Clients {
                 versions: "both",
                 mode,
-                at_once: 16,
+                at_once,
                 seconds,
             };
-            clients.run(haproxy.port, &certificate)
+            let made = clients.run(haproxy.port, &certificate);
+            assert_eq!(made.bad, 0, "{mode}");
+            made.good
         };
-        let mut good = run("ask", 1.0).good;
-        let (fds, memory) = (haproxy.fds(), haproxy.memory_kib());
-        let closed = run("close", seconds() / 2.0).good;
+        let mut served = run("ask", 16, 0.5);
+        let (fds, before) = (haproxy.fds(), haproxy.memory_kib());
+        let closed = run("close", 4, seconds() / 2.0);
         haproxy.comes_down_to(fds);
+        // More than the ring holds.
+        let mut reset = run("reset", 32, seconds() / 2.0);
+        haproxy.comes_down_to(fds);
+        served += run("ask", 16, 0.5);
         let middle = haproxy.memory_kib();
-        let reset = run("reset", seconds() / 2.0).good;
-        let last = run("ask", 0.5);
-        assert_eq!(last.bad, 0);
-        good += last.good;
+        let counted = run("reset", 4, seconds() / 2.0);
+        reset += counted;
         haproxy.comes_down_to(fds);
-        let end = haproxy.memory_kib();
+        served += run("ask", 16, 0.5);
+        let after = haproxy.memory_kib();
         haproxy.is_up();
         haproxy.stop();
         let counts = host.counts();
         let gone = count(&counts, "submitted") - of_all(&counts, "in_jobs");
         println!(
-            "{jobs:?}: {closed} closed, {reset} reset, {gone} of them with their job paused; \
-             {memory} KiB, {middle} KiB, {end} KiB: {} bytes for each",
-            (end.saturating_sub(middle)) * 1024 / usize::try_from(gone.max(1)).expect("a number"),
+            "{jobs:?}: {closed} closed, {reset} reset, {gone} of them on the device; {before} KiB, {middle} KiB and after \
+             {counted} more resets {after} KiB: {} KiB each",
+            after.saturating_sub(middle) as u64 / counted.max(1),
         );
-        assert!(closed > 0 && reset > 0 && gone > 0, "{counts}");
+        assert!(closed > 0 && gone > 0, "{counts}");
+        assert!(count(&counts, "ring_full") > 0, "{counts}");
         // Those that only close are not noticed: their job goes on to its end.
-        assert!(of_all(&counts, "in_jobs") >= good, "{counts}");
+        assert!(of_all(&counts, "in_jobs") >= served, "{counts}");
+        // A stack, and what the handshake has allocated.
+        assert!(
+            after as u64 <= middle as u64 + 4096 + 64 * counted,
+            "{middle} KiB, then {after} KiB after {counted} resets"
+        );
     }
 }
 
