@@ -12,7 +12,7 @@ use crate::completion::Answer;
 use crate::engine::{Drive, Engine, Reason, Refused, Submission};
 use crate::error::OffloadError;
 use crate::figures::{ClientStats, Figures, count};
-use crate::host_job::HostJob;
+use crate::host_job::{Held, HostJob};
 use crate::request::{Failure, FailureKind, Request, Response};
 use crate::slots::{Seat, Slots};
 use crate::waiter::Waiter;
@@ -219,28 +219,35 @@ impl OffloadClient {
             request,
             since,
             |kept| job.renew_notifier(kept),
-            |held| match job.pause_in_line(held) {
+            |held| match job.pause(held) {
                 Ok(()) if is_over() => Err(Stop::TimedOut),
                 Ok(()) => Ok(()),
                 Err(Cancelled) => Err(Stop::Cancelled),
             },
         )?;
         job.looks_at(&*seat.slot);
+        let mut held = Held::new(seat, None);
         let mut resumed = false;
-        loop {
+        while let Some(seat) = held.seat() {
             if let Some(answer) = seat.slot.take() {
-                return self.answered(seat, answer);
+                return self.answered(held, answer);
             }
             if resumed {
                 count(&self.shared.figures.resumed_early);
             }
-            match pause(job) {
-                Ok(()) if !is_over() => resumed = true,
+            let stop = match job.pause(&mut held) {
+                Ok(()) if !is_over() => None,
                 // The answer may have come with the last wake.
-                Ok(()) => return self.stopped(engine, seat, Stop::TimedOut),
-                Err(stop) => return self.stopped(engine, seat, stop),
+                Ok(()) => Some(Stop::TimedOut),
+                Err(Cancelled) => Some(Stop::Cancelled),
+            };
+            if let Some(stop) = stop {
+                return self.stopped(engine, held, stop);
             }
+            resumed = true;
         }
+        // It was not put back.
+        Err(self.cancelled(None))
     }
 
     /// The client's watchdog, started on the first call; none without a time-out.
@@ -283,8 +290,8 @@ impl OffloadClient {
             (None, Some(deadline)) => Instant::now() >= deadline,
             (None, None) => false,
         };
-        let wait = |held: &mut Option<Submission>| {
-            let ticket = held.as_ref().and_then(|s| s.ticket.as_ref());
+        let wait = |held: &mut Held| {
+            let ticket = held.ticket();
             match engine.drive() {
                 Drive::Threads => {
                     // Room may be kept for a paused job of this very thread, which cannot come for
@@ -318,12 +325,13 @@ impl OffloadClient {
         let since = began;
         let renew = |kept: &mut _| waiter.renew_notifier(kept);
         let seat = self.submit(engine, request, since, renew, wait)?;
+        let mut held = Held::new(seat, None);
         loop {
-            if let Some(answer) = seat.slot.take() {
-                return self.answered(seat, answer);
+            if let Some(answer) = held.seat().and_then(|seat| seat.slot.take()) {
+                return self.answered(held, answer);
             }
-            if let Err(stop) = wait(&mut None) {
-                return self.stopped(engine, seat, stop);
+            if let Err(stop) = wait(&mut held) {
+                return self.stopped(engine, held, stop);
             }
         }
     }
@@ -337,7 +345,7 @@ impl OffloadClient {
         request: Request,
         since: u64,
         renew: impl FnOnce(&mut Option<Notifier>) -> io::Result<bool>,
-        wait: impl Fn(&mut Option<Submission>) -> Result<(), Stop>,
+        wait: impl Fn(&mut Held) -> Result<(), Stop>,
     ) -> Result<Seat, OffloadError> {
         let mut seat = self.shared.slots.take();
         seat.slot.set_since(since);
@@ -364,9 +372,9 @@ impl OffloadClient {
     fn submit_again(
         &self,
         engine: &dyn Engine,
-        seat: Seat,
+        mut seat: Seat,
         mut refused: Refused,
-        wait: impl Fn(&mut Option<Submission>) -> Result<(), Stop>,
+        wait: impl Fn(&mut Held) -> Result<(), Stop>,
     ) -> Result<Seat, OffloadError> {
         loop {
             if refused.reason != Reason::RingFull {
@@ -387,12 +395,13 @@ impl OffloadClient {
                 if submission.ticket.as_ref().is_some_and(|t| t.is_granted()) {
                     break;
                 }
-                let mut held = Some(submission);
+                let mut held = Held::new(seat, Some(submission));
                 let waited = wait(&mut held);
-                let Some(back) = held else {
+                let (Some(seat_back), Some(back)) = held.into_parts() else {
+                    // It was not put back.
                     return Err(self.cancelled(None));
                 };
-                submission = back;
+                (seat, submission) = (seat_back, back);
                 if let Err(stop) = waited {
                     return Err(self.stopped_in_line(seat, submission, stop));
                 }
@@ -407,8 +416,10 @@ impl OffloadClient {
         }
     }
 
-    fn answered(&self, seat: Seat, answer: Answer) -> Result<Response, OffloadError> {
-        self.shared.slots.give(seat);
+    fn answered(&self, held: Held, answer: Answer) -> Result<Response, OffloadError> {
+        if let (Some(seat), _) = held.into_parts() {
+            self.shared.slots.give(seat);
+        }
         answer.map_err(OffloadError::Failed)
     }
 
@@ -417,21 +428,23 @@ impl OffloadClient {
     fn stopped(
         &self,
         engine: &dyn Engine,
-        seat: Seat,
+        held: Held,
         stop: Stop,
     ) -> Result<Response, OffloadError> {
-        seat.slot.set_since(0);
-        match seat.slot.abandon() {
-            Some(answer) => self.answered(seat, answer),
-            // The slot goes to the completion, and with it.
-            None => {
-                engine.abandoned();
-                Err(match stop {
-                    Stop::Cancelled => self.cancelled(None),
-                    Stop::TimedOut => self.timed_out(None),
-                })
-            }
+        if held.seat().is_none() {
+            // It was not put back: a fork's child has no part in it.
+            return Err(self.cancelled(None));
         }
+        if let Some(answer) = held.abandon() {
+            return self.answered(held, answer);
+        }
+        // The slot goes to the completion, and with it.
+        drop(held);
+        engine.abandoned();
+        Err(match stop {
+            Stop::Cancelled => self.cancelled(None),
+            Stop::TimedOut => self.timed_out(None),
+        })
     }
 
     /// The operation never got in.
@@ -468,10 +481,6 @@ impl OffloadClient {
         let kind = FailureKind::TimedOut { millis };
         OffloadError::Failed(Failure { kind, request })
     }
-}
-
-fn pause(job: &impl HostJob) -> Result<(), Stop> {
-    job.pause().map_err(|_| Stop::Cancelled)
 }
 
 /// Why waiting ended without an answer.

@@ -60,7 +60,7 @@ pub use engine::{Counters, Drive, Engine, Reason, Refused, Submission};
 pub use error::OffloadError;
 pub use figures::ClientStats;
 pub use gate::{Gate, Ticket};
-pub use host_job::HostJob;
+pub use host_job::{Held, HostJob};
 pub use pending::Pending;
 pub use request::*;
 pub use watchdog::Ticker;

@@ -357,10 +357,8 @@ pub(crate) fn with_key(
 ) -> Result<Inner, String> {
     let made = PkeyCtx::of(&numbers.key)?;
     // SAFETY: a context of ours, and the caller's parameters.
-    check(
-        unsafe { init(made.as_ptr(), params) },
-        "an operation with a key",
-    )?;
+    let done = unsafe { init(made.as_ptr(), params) };
+    check(done, "an operation with a key")?;
     Ok(Inner::Key(made))
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_core::Cancelled;
-use offload::{HostJob, Submission};
+use offload::{Held, HostJob};
 use waitctx::{Callback, Notifier, Status, WaitCtx};
 
 use crate::libcrypto::{self, AsyncCallback, Ptr};
@@ -62,9 +62,9 @@ fn key() -> *const c_void {
 struct Record {
     /// Owns the fd. When it goes, whoever still has a notifier tells nobody any more.
     ctx: WaitCtx,
-    /// What the job would submit, while it waits in line for a full ring. A job that is never resumed leaves the line
-    /// when the context goes.
-    in_line: Mutex<Option<Box<Submission>>>,
+    /// What the operations of paused jobs have, each by its job's address; mostly there is one job. A job that is
+    /// never resumed gives its operation up when the context goes.
+    held: Mutex<Vec<(usize, Held)>>,
     caller: Arc<Caller>,
     /// Of the process that made it: the fd is shared with those forked since.
     pid: u32,
@@ -139,6 +139,10 @@ impl Caller {
 }
 
 impl Record {
+    fn held(&self) -> MutexGuard<'_, Vec<(usize, Held)>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes leave of the wait context's fd and of what belongs to it.
     ///
     /// # Safety
@@ -207,7 +211,7 @@ impl AsyncJob {
         ctx.notifier()?; // makes the fd
         let record = Box::leak(Box::new(Record {
             ctx,
-            in_line: Mutex::new(None),
+            held: Mutex::default(),
             caller: Arc::default(),
             pid: std::process::id(),
         }));
@@ -287,24 +291,7 @@ impl HostJob for AsyncJob {
         record.ctx.renew_notifier(kept)
     }
 
-    fn pause_in_line(&self, held: &mut Option<Submission>) -> Result<(), Cancelled> {
-        let keep = |what| match self.record() {
-            Ok(record) => std::mem::replace(
-                &mut *record
-                    .in_line
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner),
-                what,
-            ),
-            Err(_) => what,
-        };
-        let ours = keep(held.take().map(Box::new));
-        let paused = self.pause();
-        *held = ours.or_else(|| keep(None)).map(|submission| *submission);
-        paused
-    }
-
-    fn pause(&self) -> Result<(), Cancelled> {
+    fn pause(&self, held: &mut Held) -> Result<(), Cancelled> {
         /// Resumes for no reason before it is taken for a pause that is blocked, which returns at once.
         const PATIENCE: u32 = 3;
         if self.register().is_err() {
@@ -312,19 +299,30 @@ impl HostJob for AsyncJob {
             std::thread::sleep(Duration::from_micros(50));
             return Ok(());
         }
+        let Ok(record) = self.record() else {
+            return Err(Cancelled);
+        };
+        let key = ptr::from_ref(self).addr();
+        record.held().push((key, held.take()));
         self.pauses.set(self.pauses.get() + 1);
         // SAFETY: it takes nothing. The frames of this job's stack stay as they are until it is resumed, or for good.
-        if unsafe { (libcrypto::get().jobs.ASYNC_pause_job)() } != 1 {
-            return Err(Cancelled);
-        }
+        let paused = unsafe { (libcrypto::get().jobs.ASYNC_pause_job)() } == 1;
         if std::process::id() != self.pid {
             // Forked meanwhile: the answer is for the process that has submitted it.
             return Err(Cancelled);
         }
         // The context is there, as the job was resumed.
         let Ok(record) = self.record() else {
-            return Ok(());
+            return Err(Cancelled);
         };
+        let mut all = record.held();
+        if let Some(ours) = all.iter().position(|(job, _)| *job == key) {
+            *held = all.swap_remove(ours).1;
+        }
+        drop(all);
+        if !paused {
+            return Err(Cancelled);
+        }
         let told = record.ctx.acknowledge().unwrap_or(false);
         if told || record.caller.told.swap(false, Ordering::Relaxed) {
             self.idle.set(0);

@@ -458,10 +458,8 @@ unsafe extern "C" fn gen_set_template(context: *mut c_void, template: *mut c_voi
         let (making, numbers) = unsafe { (making(context), key(template).some_numbers()?) };
         let context = PkeyCtx::of(&numbers.key)?;
         // SAFETY: a context of ours.
-        check(
-            unsafe { (crypto().EVP_PKEY_keygen_init)(context.as_ptr()) },
-            "making a key",
-        )?;
+        let done = unsafe { (crypto().EVP_PKEY_keygen_init)(context.as_ptr()) };
+        check(done, "making a key")?;
         making.context = context;
         Ok(())
     })
