@@ -417,7 +417,7 @@ impl OffloadClient {
     }
 
     fn answered(&self, held: Held, answer: Answer) -> Result<Response, OffloadError> {
-        if let (Some(seat), _) = held.into_parts() {
+        if let Some(seat) = held.into_seat() {
             self.shared.slots.give(seat);
         }
         answer.map_err(OffloadError::Failed)

@@ -17,14 +17,16 @@ use crate::waiter::Waiter;
 #[must_use = "dropping it gives the operation up"]
 pub struct Held {
     seat: Option<Seat>,
-    submission: Option<Submission>,
+    /// Boxed, as it is large and mostly not there.
+    submission: Option<Box<Submission>>,
 }
 
 impl Held {
+    #[inline]
     pub(crate) fn new(seat: Seat, submission: Option<Submission>) -> Held {
         Held {
             seat: Some(seat),
-            submission,
+            submission: submission.map(Box::new),
         }
     }
 
@@ -44,8 +46,13 @@ impl Held {
         seat.slot.abandon()
     }
 
+    #[inline]
+    pub(crate) fn into_seat(mut self) -> Option<Seat> {
+        self.seat.take()
+    }
+
     pub(crate) fn into_parts(mut self) -> (Option<Seat>, Option<Submission>) {
-        (self.seat.take(), self.submission.take())
+        (self.seat.take(), self.submission.take().map(|boxed| *boxed))
     }
 
     /// Takes all of it, so that it can be kept elsewhere until it is put back.
