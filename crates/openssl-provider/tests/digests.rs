@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Host, Jobs, count, data, has_openssl, of_kind, plain, stdout, succeed};
+use common::{Host, Jobs, data, has_openssl, of_kind, plain, stdout, succeed};
 
 const DIGESTS: [(&str, &str); 3] = [
     ("sha256", "sha256"),
@@ -43,33 +43,7 @@ fn speed_pauses_for_each_digest() {
     if !has_openssl() {
         return;
     }
-    for jobs in Jobs::BOTH {
-        for in_flight in ["1", "8", "64"] {
-            let host = Host::new(jobs, "");
-            host.openssl(&[
-                "speed",
-                "-elapsed",
-                "-seconds",
-                "1",
-                "-bytes",
-                "4096",
-                "-async_jobs",
-                in_flight,
-                "-evp",
-                "sha256",
-            ]);
-            let counts = host.counts();
-            let (ops, pauses) = (
-                of_kind(&counts, "sha256", "in_jobs"),
-                count(&counts, "pauses"),
-            );
-            assert!(ops > 100, "{counts}");
-            assert_eq!(ops, count(&counts, "submitted"), "{counts}");
-            // An answer that is there before the pause needs none.
-            assert!(
-                pauses > 0 && pauses <= ops + count(&counts, "resumed_early"),
-                "{counts}"
-            );
-        }
+    for in_flight in ["1", "8", "64"] {
+        common::speed_pauses("sha256", &["-evp", "sha256"], in_flight);
     }
 }

@@ -276,3 +276,25 @@ pub fn valgrind(leaks: bool) -> Vec<&'static str> {
     }
     words
 }
+
+/// `openssl speed` with these options and so many jobs pauses, with libcrypto's jobs and with ours: every operation is
+/// of this kind and in a job.
+#[track_caller]
+pub fn speed_pauses(kind: &str, options: &[&str], in_flight: &str) {
+    for jobs in Jobs::BOTH {
+        let host = Host::new(jobs, "");
+        let mut args = vec!["speed", "-elapsed", "-seconds", "1", "-bytes", "4096"];
+        args.extend(["-async_jobs", in_flight]);
+        args.extend(options);
+        host.openssl(&args);
+        let counts = host.counts();
+        let (ops, pauses) = (of_kind(&counts, kind, "in_jobs"), count(&counts, "pauses"));
+        assert!(ops > 100, "{counts}");
+        assert_eq!(ops, count(&counts, "submitted"), "{counts}");
+        // An answer that is there before the pause needs none.
+        assert!(
+            pauses > 0 && pauses <= ops + count(&counts, "resumed_early"),
+            "{counts}"
+        );
+    }
+}
