@@ -2,6 +2,7 @@
  * Ciphers of the provider beside those of the default provider: the same calls give the same bytes.
  *
  *   ciphers compare SEED    random keys, IVs, lengths, pieces; copies in mid-stream, new IVs, forged tags
+ *   ciphers records         records of TLS 1.2, good ones and others
  *   ciphers room            what a provider is called with directly: output that is too small
  *   ciphers recover         the first operation fails on the device: only a new key makes the context good again
  *
@@ -15,6 +16,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/provider.h>
+#include <openssl/ssl.h>
 
 #define MOST 40000
 #define CHECK(yes) \
@@ -212,6 +214,90 @@ static void compare(void)
     free(back);
 }
 
+/*
+ * A record of TLS 1.2 each way: the plaintext is not at the beginning of what is deciphered, and the MAC of CBC is told
+ * by its address. Says how long the plaintext is; or -1 if the record is refused.
+ */
+static int record(EVP_CIPHER *cipher, int encrypt, const unsigned char *key, const unsigned char *iv,
+                  unsigned char *bytes, int len, unsigned char *mac)
+{
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    int made = -1, gcm = EVP_CIPHER_get_mode(cipher) == EVP_CIPH_GCM_MODE;
+    CHECK(ctx != NULL);
+    CHECK(EVP_CipherInit_ex2(ctx, cipher, key, gcm ? NULL : iv, encrypt, NULL) == 1);
+    if (gcm) {
+        unsigned char aad[13] = {0, 0, 0, 0, 0, 0, 0, 1, 23, 3, 3};
+        aad[11] = (unsigned char)((len - (encrypt ? 16 : 0)) >> 8);
+        aad[12] = (unsigned char)(len - (encrypt ? 16 : 0));
+        CHECK(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_IV_FIXED, -1, (void *)iv) > 0);
+        CHECK(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_TLS1_AAD, 13, aad) == 16);
+    } else {
+        int version = TLS1_2_VERSION;
+        size_t mac_len = 32;
+        OSSL_PARAM params[] = {OSSL_PARAM_int(OSSL_CIPHER_PARAM_TLS_VERSION, &version),
+                               OSSL_PARAM_size_t(OSSL_CIPHER_PARAM_TLS_MAC_SIZE, &mac_len), OSSL_PARAM_END};
+        CHECK(EVP_CIPHER_CTX_set_params(ctx, params) == 1);
+    }
+    if (EVP_CipherUpdate(ctx, bytes, &made, bytes, len) != 1)
+        made = -1;
+    else if (!gcm && !encrypt) {
+        unsigned char *place = NULL;
+        OSSL_PARAM params[] = {OSSL_PARAM_octet_ptr(OSSL_CIPHER_PARAM_TLS_MAC, (void **)&place, 32), OSSL_PARAM_END};
+        CHECK(EVP_CIPHER_CTX_get_params(ctx, params) == 1 && place != NULL);
+        memcpy(mac, place, 32);
+    }
+    EVP_CIPHER_CTX_free(ctx);
+    return made;
+}
+
+static void records(void)
+{
+    static const int plains[] = {1, 100, 2048, 4096, 16384};
+    static unsigned char plain[20000], theirs[20000], ours[20000], back[20000];
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
+        name = names[n];
+        if (strstr(name, "CTR") != NULL)
+            continue;
+        EVP_CIPHER *default_one = fetch("provider=default"), *our_one = fetch("provider=simaccel");
+        int gcm = strstr(name, "GCM") != NULL, before = gcm ? 8 : 16;
+        for (size_t t = 0; t < sizeof plains / sizeof *plains; t++) {
+            unsigned char key[32], iv[16], mac[32] = {0}, our_mac[32] = {0};
+            int len = before + plains[t] + (gcm ? 16 : 32), their_len;
+            total = (size_t)plains[t];
+            fill(key, sizeof key);
+            fill(iv, sizeof iv);
+            fill(plain, (size_t)len);
+            memcpy(theirs, plain, (size_t)len);
+            memcpy(ours, plain, (size_t)len);
+            len = record(default_one, 1, key, iv, theirs, len, mac);
+            CHECK(len > 0);
+            CHECK(record(our_one, 1, key, iv, ours, gcm ? len : before + plains[t] + 32, our_mac) == len);
+            CHECK(memcmp(ours, theirs, (size_t)len) == 0);
+
+            memcpy(back, theirs, (size_t)len);
+            their_len = record(default_one, 0, key, iv, back, len, mac);
+            CHECK(their_len == plains[t]);
+            CHECK(record(our_one, 0, key, iv, ours, len, our_mac) == their_len);
+            CHECK(memcmp(ours + before, plain + before, total) == 0);
+            CHECK(memcmp(our_mac, mac, sizeof mac) == 0);
+            if (!gcm)
+                CHECK(memcmp(mac, plain + before + total, sizeof mac) == 0);
+
+            /* A record that is no good, and one whose length cannot be right. */
+            theirs[len - 1] ^= 1;
+            memcpy(ours, theirs, (size_t)len);
+            memcpy(back, theirs, (size_t)len);
+            their_len = record(default_one, 0, key, iv, back, len, mac);
+            CHECK(record(our_one, 0, key, iv, ours, len, our_mac) == their_len);
+            CHECK(!gcm || their_len == -1);
+            CHECK(record(our_one, 0, key, iv, ours, len - 1, our_mac) == -1);
+            ERR_clear_error();
+        }
+        EVP_CIPHER_free(default_one);
+        EVP_CIPHER_free(our_one);
+    }
+}
+
 /* A function of our provider's AES-128-CTR or another one. */
 static void (*function(const OSSL_ALGORITHM *list, int id))(void)
 {
@@ -303,6 +389,8 @@ int main(int argc, char **argv)
         compare();
     } else if (strcmp(what, "room") == 0)
         room();
+    else if (strcmp(what, "records") == 0)
+        records();
     else if (strcmp(what, "recover") == 0)
         recover();
     else
