@@ -153,6 +153,17 @@ fn every_way_to_call_a_cipher_gives_what_the_default_provider_gives() {
     assert!(checks(host.command(&program).arg("room")) > 10_000);
 }
 
+#[test]
+fn the_mac_of_a_record_that_has_come_in_stays_here() {
+    if !has_openssl() || !can_build() {
+        return;
+    }
+    let host = Host::new(Jobs::Stock, "offload = mac\nmac_threshold = 1");
+    assert!(checks(host.command(build("ciphers")).arg("secret")) > 50);
+    // Not even a device was opened for it.
+    assert!(host.all_counts().is_empty());
+}
+
 /// The device and the program touch nothing that was freed, and nothing is lost.
 #[test]
 fn under_valgrind() {

@@ -3,6 +3,7 @@
  *
  *   ciphers compare SEED    random keys, IVs, lengths, pieces; copies in mid-stream, new IVs, forged tags
  *   ciphers records         records of TLS 1.2, good ones and others
+ *   ciphers secret          the MAC of such a record
  *   ciphers room            what a provider is called with directly: output that is too small
  *   ciphers recover         the first operation fails on the device: only a new key makes the context good again
  *
@@ -350,6 +351,41 @@ static void room(void)
     OSSL_PROVIDER_unload(provider);
 }
 
+/*
+ * The MAC of a CBC record of TLS that has come in: how long its data is is a secret, and what is behind it is hashed
+ * too, so as not to tell.
+ */
+static void secret(void)
+{
+    static unsigned char bytes[5000];
+    unsigned char key[32] = {3}, header[13] = {0, 0, 0, 0, 0, 0, 0, 1, 23, 3, 3}, macs[2][EVP_MAX_MD_SIZE];
+    const char *const properties[] = {"provider=default", "provider=simaccel"};
+    name = "HMAC";
+    fill(bytes, sizeof bytes);
+    for (total = 0; total < 4700; total += 940) {
+        size_t with_padding = total + 32 + 256, len;
+        header[11] = (unsigned char)(total >> 8);
+        header[12] = (unsigned char)total;
+        for (int i = 0; i < 2; i++) {
+            EVP_MAC *mac = EVP_MAC_fetch(NULL, name, properties[i]);
+            EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(mac), *copy;
+            OSSL_PARAM params[] = {OSSL_PARAM_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 6),
+                                   OSSL_PARAM_END};
+            OSSL_PARAM size[] = {OSSL_PARAM_size_t(OSSL_MAC_PARAM_TLS_DATA_SIZE, &with_padding), OSSL_PARAM_END};
+            CHECK(ctx != NULL && EVP_MAC_init(ctx, key, sizeof key, params) == 1);
+            CHECK((copy = EVP_MAC_CTX_dup(ctx)) != NULL);
+            CHECK(EVP_MAC_CTX_set_params(copy, size) == 1);
+            CHECK(EVP_MAC_update(copy, header, sizeof header) == 1);
+            CHECK(EVP_MAC_update(copy, bytes, total) == 1);
+            CHECK(EVP_MAC_final(copy, macs[i], &len, sizeof macs[i]) == 1 && len == 32);
+            EVP_MAC_CTX_free(copy);
+            EVP_MAC_CTX_free(ctx);
+            EVP_MAC_free(mac);
+        }
+        CHECK(memcmp(macs[0], macs[1], 32) == 0);
+    }
+}
+
 static void recover(void)
 {
     static unsigned char in[4096], out[5000], right[5000];
@@ -391,6 +427,8 @@ int main(int argc, char **argv)
         room();
     else if (strcmp(what, "records") == 0)
         records();
+    else if (strcmp(what, "secret") == 0)
+        secret();
     else if (strcmp(what, "recover") == 0)
         recover();
     else
