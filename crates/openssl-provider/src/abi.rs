@@ -255,3 +255,6 @@ pub(crate) type ParamCallback =
 pub(crate) type Bytes = *const c_uchar;
 /// One to write to.
 pub(crate) type BytesMut = *mut c_uchar;
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use sim_engine::DeviceConfig;
+use sim_engine::{Completions, DeviceConfig, Results};
 
 /// Every setting, as it is called in the section; in the environment it is `SIMACCEL_` and the same in
 /// capitals.
@@ -158,7 +158,7 @@ impl Reader<'_> {
     fn bad(&self, name: &str, why: String) -> BadSetting {
         BadSetting {
             name: name.to_owned(),
-            value: self.0.get(name).cloned().unwrap_or_default(),
+            value: self.0.get(name).map(on_one_line).unwrap_or_default(),
             why,
         }
     }
@@ -166,34 +166,58 @@ impl Reader<'_> {
 
 /// The device: a preset or a file, and what is said of it beside.
 fn device(read: &Reader<'_>) -> Result<DeviceConfig, BadSetting> {
-    let mut table = read.of("device", None, |text| device_table(text).map(Some))?;
-    let table = match &mut table {
+    let mut table = match read.of("device", None, |text| device_table(text).map(Some))? {
         Some(table) => table,
-        none => none.insert(device_table("ideal").map_err(|why| read.bad("device", why))?),
+        None => device_table("ideal").map_err(|why| read.bad("device", why))?,
+    };
+    let mut config = checked(&table).map_err(|why| read.bad("device", why))?;
+    // One after the other, so that each error is that of the setting it is in.
+    let mut add = |name: &str, with: toml::Table| -> Result<(), BadSetting> {
+        merge(&mut table, with);
+        config = checked(&table).map_err(|why| read.bad(name, why))?;
+        Ok(())
     };
     if let Some(with) = read.of("device_with", None, |text| pairs(text).map(Some))? {
-        merge(table, with);
+        add("device_with", with)?;
     }
     if let Some(faults) = read.of("faults", None, |text| pairs(text).map(Some))? {
-        merge(
-            table,
-            [("faults".to_owned(), toml::Value::Table(faults))]
-                .into_iter()
-                .collect(),
-        );
+        add("faults", one("faults", toml::Value::Table(faults)))?;
     }
     if let Some(workers) = read.of("workers", None, |text| number::<u32>(text).map(Some))? {
-        table.insert("workers".to_owned(), toml::Value::Integer(workers.into()));
+        add(
+            "workers",
+            one("workers", toml::Value::Integer(workers.into())),
+        )?;
     }
-    // Whoever is to blame is the one that was named last.
-    let blame = ["workers", "faults", "device_with", "device"]
-        .into_iter()
-        .find(|name| read.0.contains_key(*name))
-        .unwrap_or("device");
-    let text = toml::to_string(table).map_err(|error| read.bad(blame, error.to_string()))?;
-    let config = DeviceConfig::from_toml(&text)
-        .map_err(|error| read.bad(blame, error.to_string().replace('\n', " ")))?;
     Ok(config)
+}
+
+fn one(name: &str, value: toml::Value) -> toml::Table {
+    [(name.to_owned(), value)].into_iter().collect()
+}
+
+/// The device of a file's settings, if it is one that programs can be served with.
+fn checked(table: &toml::Table) -> Result<DeviceConfig, String> {
+    let text = toml::to_string(table).map_err(|error| on_one_line(&error))?;
+    let config = DeviceConfig::from_toml(&text).map_err(|error| on_one_line(&error))?;
+    if config.results == Results::Modelled {
+        return Err(
+            "results = modelled has no results to give; programs need real ones: take auto"
+                .to_owned(),
+        );
+    }
+    if config.completions == Completions::Poll {
+        return Err(
+            "completions = poll needs a program that polls the device, and OpenSSL's do not: take threads"
+                .to_owned(),
+        );
+    }
+    Ok(config)
+}
+
+fn on_one_line(error: &impl ToString) -> String {
+    let text = error.to_string();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The longest device file that is read, in bytes: those of the presets have some 2 KiB.
@@ -223,23 +247,49 @@ fn device_table(text: &str) -> Result<toml::Table, String> {
         }
     };
     // For its errors, which name the line.
-    DeviceConfig::from_toml(&file).map_err(|error| error.to_string())?;
+    DeviceConfig::from_toml(&file).map_err(|error| on_one_line(&error))?;
     file.parse()
         .map_err(|error: toml::de::Error| error.message().to_owned())
 }
 
 /// Settings as a device file has them, on one line: `error = 0.05, lost = 0.01`.
 fn pairs(text: &str) -> Result<toml::Table, String> {
-    let wrapped: toml::Table =
-        format!("pairs = {{ {text} }}")
-            .parse()
-            .map_err(|error: toml::de::Error| {
-                format!("{}; write `error = 0.05, lost = 0.01`", error.message())
-            })?;
-    match wrapped.into_iter().next() {
-        Some((_, toml::Value::Table(pairs))) => Ok(pairs),
-        _ => Err("write `error = 0.05, lost = 0.01`".to_owned()),
+    const HOW: &str = "write `error = 0.05, lost = 0.01`";
+    let wrapped: toml::Table = format!("pairs = {{ {} }}", quoted(text))
+        .parse()
+        .map_err(|error: toml::de::Error| format!("{}; {HOW}", on_one_line(&error.message())))?;
+    let mut tables = wrapped.into_iter();
+    match (tables.next(), tables.next()) {
+        (Some((_, toml::Value::Table(pairs))), None) => Ok(pairs),
+        _ => Err(HOW.to_owned()),
     }
+}
+
+/// With quotes around each word that is a value: OpenSSL takes them away when it reads its configuration.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    // After an equals sign, or within a list.
+    let mut value = false;
+    while let Some(next) = rest.chars().next() {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        let len = match next {
+            // To the closing one, or to the end.
+            '"' | '\'' => rest[1..].find(next).map_or(rest.len(), |at| at + 2),
+            _ if is_word(next) => rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
+            _ => next.len_utf8(),
+        };
+        let (word, after) = rest.split_at(len);
+        if value && next.is_ascii_alphabetic() && !matches!(word, "true" | "false" | "inf" | "nan")
+        {
+            quoted.extend(["\"", word, "\""]);
+        } else {
+            quoted.push_str(word);
+        }
+        value = next == '=' || (value && next.is_whitespace());
+        rest = after;
+    }
+    quoted
 }
 
 fn merge(into: &mut toml::Table, from: toml::Table) {
@@ -311,16 +361,16 @@ pub(crate) fn from_environment(
     environment: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<(), BadSetting> {
     for (name, value) in environment {
-        let Some(name) = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(ENVIRONMENT))
-        else {
+        let name = name.to_string_lossy();
+        let Some(name) = name.strip_prefix(ENVIRONMENT) else {
             continue;
         };
-        let (name, value) = (
-            name.to_ascii_lowercase(),
-            value.to_string_lossy().into_owned(),
-        );
+        let name = name.to_ascii_lowercase();
+        let value = value.into_string().map_err(|value| BadSetting {
+            name: name.clone(),
+            value: value.to_string_lossy().into_owned(),
+            why: "it is not UTF-8".to_owned(),
+        })?;
         if !NAMES.contains(&name.as_str()) {
             let why = format!("there is no such setting; there are {}", NAMES.join(", "));
             return Err(BadSetting { name, value, why });
@@ -329,3 +379,6 @@ pub(crate) fn from_environment(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
