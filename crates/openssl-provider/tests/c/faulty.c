@@ -6,6 +6,19 @@
 
 #define K 8
 
+/* Starts or resumes it. Errors are the thread's, so they are looked at before another job runs. */
+static void go_on(struct op *op)
+{
+    const char *text = NULL;
+    int flags = 0;
+
+    if (op_run(op) == ASYNC_FINISH && op->ret != 1) {
+        CHECK(ERR_get_error_all(NULL, NULL, NULL, &text, &flags) != 0);
+        CHECK((flags & ERR_TXT_STRING) != 0 && strncmp(text, "simaccel: ", 10) == 0);
+    }
+    CHECK(ERR_peek_error() == 0);
+}
+
 int main(int argc, char **argv)
 {
     struct op ops[K] = { 0 };
@@ -30,7 +43,7 @@ int main(int argc, char **argv)
                 op_init(&ops[i], started++);
                 ops[i].wait = waits[i];
                 running++;
-                op_run(&ops[i]);
+                go_on(&ops[i]);
             }
             if (ops[i].status == ASYNC_PAUSE) {
                 watched[i].fd = only_fd(waits[i]);
@@ -40,12 +53,6 @@ int main(int argc, char **argv)
             }
             CHECK(ops[i].status == ASYNC_FINISH);
             if (ops[i].ret != 1) {
-                const char *text = NULL;
-                int flags = 0;
-
-                CHECK(ERR_get_error_all(NULL, NULL, NULL, &text, &flags) != 0);
-                CHECK((flags & ERR_TXT_STRING) != 0 && strncmp(text, "simaccel: ", 10) == 0);
-                ERR_clear_error();
                 failed++;
                 CHECK(EVP_DigestFinal_ex(ops[i].md, ops[i].out, &ops[i].out_len) == 0);
                 ERR_clear_error();
@@ -54,8 +61,7 @@ int main(int argc, char **argv)
                 CHECK(EVP_DigestFinal_ex(ops[i].md, ops[i].out, &ops[i].out_len) == 1);
                 CHECK(ops[i].out[0] == 0xBA && ops[i].out[31] == 0xAD);
             } else {
-                CHECK(op_is_right(&ops[i]) || getenv("MAY_BE_WRONG") != NULL);
-                CHECK(ERR_peek_error() == 0);
+                CHECK(op_is_right(&ops[i]));
             }
             op_free(&ops[i]);
             running--;
@@ -65,7 +71,7 @@ int main(int argc, char **argv)
         CHECK(poll(watched, K, -1) > 0);
         for (int i = 0; i < K; i++)
             if (watched[i].revents != 0)
-                op_run(&ops[i]);
+                go_on(&ops[i]);
     } while (running > 0 || started < total);
     for (int i = 0; i < K; i++)
         ASYNC_WAIT_CTX_free(waits[i]);
