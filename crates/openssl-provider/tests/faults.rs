@@ -203,7 +203,10 @@ fn jobs_end_whatever_goes_wrong() {
                 Some(0),
             ),
             ("device = flaky\nfaults = wrong = 0\ntimeout_ms = 100", None),
-            ("device = flaky\nfaults = wrong = 0\ntimeout_ms = 100\nfallback = yes", None),
+            (
+                "device = flaky\nfaults = wrong = 0\ntimeout_ms = 100\nfallback = yes",
+                None,
+            ),
             (
                 "faults = death = 0.02\ndevice_with = heartbeat = { period_ns = 1000000, misses = 2, restart_ns = 2000000 }",
                 None,
@@ -229,7 +232,11 @@ fn faults_are_clean_under_valgrind() {
         return;
     }
     for jobs in Jobs::BOTH {
-        in_jobs(jobs, "device = flaky\nfaults = wrong = 0\ntimeout_ms = 200", true);
+        in_jobs(
+            jobs,
+            "device = flaky\nfaults = wrong = 0\ntimeout_ms = 200",
+            true,
+        );
         in_jobs(
             jobs,
             "faults = lost = 0.5, error = 0.2, duplicate = 0.5\ntimeout_ms = 100",

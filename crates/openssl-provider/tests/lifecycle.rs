@@ -36,6 +36,25 @@ fn hosts_that_hang_up_leave_nothing_behind() {
     }
 }
 
+/// Most of the jobs wait in line for a ring that is full when the host hangs up: their places go to others.
+#[test]
+fn hosts_that_hang_up_in_line_keep_nobody_out() {
+    if !c::can_build() {
+        return;
+    }
+    for jobs in Jobs::BOTH {
+        let host = Host::new(
+            jobs,
+            "device_with = ring_depth_max = 4, service_default = { fixed_ns = 100000000 }\ntimeout_ms = 20000",
+        );
+        c::run(&host, "teardown", &[]);
+        let counts = host.counts();
+        // At least the first one, those that were in the ring, and all that were served.
+        assert!(count(&counts, "submitted") >= 1 + 4 + 16 + 16, "{counts}");
+        assert_eq!(count(&counts, "failed"), 0, "{counts}");
+    }
+}
+
 #[test]
 fn nothing_is_written_to_a_number_that_is_used_again() {
     if !c::can_build() {
