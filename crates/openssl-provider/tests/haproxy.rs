@@ -19,9 +19,9 @@ fn of_all(counts: &Value, how: &str) -> u64 {
     .sum()
 }
 
-/// How long the tests that look for growth go on: `SIMACCEL_TEST_SECONDS`.
+/// How long the tests that look for growth go on: `SERVER_TEST_SECONDS`.
 fn seconds() -> f64 {
-    std::env::var("SIMACCEL_TEST_SECONDS")
+    std::env::var("SERVER_TEST_SECONDS")
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(2.0)

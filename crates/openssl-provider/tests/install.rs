@@ -90,6 +90,53 @@ fn the_example_configuration_and_the_page_have_every_setting() {
     }
 }
 
+/// What the page shows as settings (`SIMACCEL_NAME='VALUE'`), the provider takes.
+#[test]
+fn what_the_page_sets_can_be_set() {
+    if !has_openssl() {
+        return;
+    }
+    let modules = fresh("modules");
+    let from = built();
+    succeed(
+        script()
+            .env("OPENSSL_MODULES", &modules)
+            .args(["--from", &from]),
+    );
+    let root = common::root().join("../..");
+    let page = std::fs::read_to_string(root.join("docs/test-your-server.md")).expect("it is there");
+    let mut found = 0;
+    for shown in page.split("SIMACCEL_").skip(1) {
+        let Some((name, rest)) = shown.split_once('=') else {
+            continue;
+        };
+        if !name.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
+            continue;
+        }
+        let value = match rest.strip_prefix('\'') {
+            Some(quoted) => quoted.split('\'').next(),
+            None => rest.split([' ', '`', '\n']).next(),
+        };
+        let value = value.unwrap_or_default();
+        if value.contains('$') {
+            continue;
+        }
+        let output = succeed(
+            plain("openssl")
+                .args(["list", "-providers"])
+                .env("OPENSSL_CONF", root.join("examples/hosts/sim.cnf"))
+                .env("OPENSSL_MODULES", &modules)
+                .env(format!("SIMACCEL_{name}"), value),
+        );
+        let said = stderr(&output);
+        // That it was loaded, where the page sets `log`.
+        let refused = said.lines().any(|line| !line.contains(" loaded, "));
+        assert!(!refused, "SIMACCEL_{name}={value}: {said}");
+        found += 1;
+    }
+    assert!(found > 10, "{found}");
+}
+
 /// The example's configuration names no path: it finds the module, and takes every setting in it.
 #[test]
 fn the_example_configuration_finds_it() {

@@ -8,7 +8,8 @@
 )] // each test uses its part
 
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::Read;
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::OnceLock;
@@ -163,10 +164,17 @@ impl Haproxy {
         panic!("no port is free");
     }
 
-    /// Waits until somebody can connect. Not if it has ended.
+    /// Waits until somebody who connects is dealt with: it listens before it has all of its descriptors. Not if it has
+    /// ended.
     fn answers(&mut self) -> bool {
         let start = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
+        let deals = |port| {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+            stream.set_read_timeout(Some(HANGS))?;
+            stream.shutdown(Shutdown::Write)?;
+            stream.read_to_end(&mut Vec::new())
+        };
+        while deals(self.port).is_err() {
             if self.child.try_wait().expect("it is our child").is_some() {
                 return false;
             }
