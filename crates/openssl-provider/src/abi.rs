@@ -84,6 +84,7 @@ pub(crate) const PARAM_UNMODIFIED: usize = usize::MAX;
 /// Names the numbers of one kind.
 macro_rules! numbers {
     ($module:ident: $($name:ident = $number:literal,)*) => {
+        #[allow(dead_code, reason = "whole lists, as the headers have them")]
         pub(crate) mod $module {
             $(pub(crate) const $name: std::ffi::c_int = $number;)*
             /// All of them, for the test.

@@ -90,7 +90,7 @@ fn this_thread() -> usize {
 }
 
 /// A callback of a host's.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 struct Host {
     callback: AsyncCallback,
     arg: *mut c_void,

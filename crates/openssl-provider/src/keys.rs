@@ -46,8 +46,6 @@ pub(crate) struct Key {
 /// there.
 pub(crate) struct Numbers {
     pub(crate) key: Pkey,
-    /// The longest result of an operation, in bytes.
-    pub(crate) size: usize,
     pub(crate) sign: Option<OpKind>,
     pub(crate) decrypt: Option<OpKind>,
     pub(crate) derive: Option<OpKind>,
@@ -56,40 +54,23 @@ pub(crate) struct Numbers {
 impl Numbers {
     fn new(key: Pkey) -> Numbers {
         // SAFETY: a key of ours.
-        let (bits, size) = unsafe {
-            let key = key.as_ptr();
-            (
-                (crypto().EVP_PKEY_get_bits)(key),
-                (crypto().EVP_PKEY_get_size)(key),
-            )
-        };
-        let size = usize::try_from(size).unwrap_or(0);
+        let bits = unsafe { (crypto().EVP_PKEY_get_bits)(key.as_ptr()) };
         let (sign, decrypt, derive) = match group(&key).as_deref() {
             Some("prime256v1") => (Some(OpKind::EcdsaP256Sign), None, Some(OpKind::P256Derive)),
             Some("secp384r1") => (Some(OpKind::EcdsaP384Sign), None, None),
             Some(_) => (None, None, None),
-            None => match bits {
-                ..=2048 => (
-                    Some(OpKind::Rsa2048Sign),
-                    Some(OpKind::Rsa2048Decrypt),
-                    None,
-                ),
-                ..=3072 => (
-                    Some(OpKind::Rsa3072Sign),
-                    Some(OpKind::Rsa3072Decrypt),
-                    None,
-                ),
-                ..=4096 => (
-                    Some(OpKind::Rsa4096Sign),
-                    Some(OpKind::Rsa4096Decrypt),
-                    None,
-                ),
-                _ => (None, None, None),
-            },
+            None => {
+                let (sign, decrypt) = match bits {
+                    ..2049 => (OpKind::Rsa2048Sign, OpKind::Rsa2048Decrypt),
+                    2049..3073 => (OpKind::Rsa3072Sign, OpKind::Rsa3072Decrypt),
+                    _ => (OpKind::Rsa4096Sign, OpKind::Rsa4096Decrypt),
+                };
+                let known = bits <= 4096;
+                (known.then_some(sign), known.then_some(decrypt), None)
+            }
         };
         Numbers {
             key,
-            size,
             sign,
             decrypt,
             derive,

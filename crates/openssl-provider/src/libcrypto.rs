@@ -49,7 +49,6 @@ macro_rules! functions {
 
 functions!(Crypto:
     OSSL_LIB_CTX_new: fn() -> Ptr;
-    OSSL_LIB_CTX_free: fn(Ptr);
     OSSL_PROVIDER_load: fn(Ptr, Str) -> Ptr;
     OSSL_PROVIDER_get_capabilities: fn(Ptr, Str, ParamCallback, *mut c_void) -> c_int;
     OPENSSL_atexit: fn(extern "C" fn()) -> c_int;
@@ -61,7 +60,6 @@ functions!(Crypto:
     ERR_pop_to_mark: fn() -> c_int;
     ERR_peek_last_error: fn() -> std::ffi::c_ulong;
     ERR_error_string_n: fn(std::ffi::c_ulong, *mut c_char, usize);
-    ERR_clear_error: fn();
 
     EVP_MD_fetch: fn(Ptr, Str, Str) -> Ptr;
     EVP_MD_get_params: fn(Ptr, *mut Param) -> c_int;
@@ -107,14 +105,11 @@ functions!(Crypto:
     EVP_KEYMGMT_gettable_params: fn(Ptr) -> *const Param;
     EVP_KEYMGMT_settable_params: fn(Ptr) -> *const Param;
     EVP_KEYMGMT_gen_settable_params: fn(Ptr) -> *const Param;
-    EVP_PKEY_new: fn() -> Ptr;
     EVP_PKEY_free: fn(Ptr);
-    EVP_PKEY_up_ref: fn(Ptr) -> c_int;
     EVP_PKEY_dup: fn(Ptr) -> Ptr;
     EVP_PKEY_eq: fn(Ptr, Ptr) -> c_int;
     EVP_PKEY_parameters_eq: fn(Ptr, Ptr) -> c_int;
     EVP_PKEY_get_bits: fn(Ptr) -> c_int;
-    EVP_PKEY_get_size: fn(Ptr) -> c_int;
     EVP_PKEY_get_params: fn(Ptr, *mut Param) -> c_int;
     EVP_PKEY_set_params: fn(Ptr, *mut Param) -> c_int;
     EVP_PKEY_get_bn_param: fn(Ptr, Str, *mut Ptr) -> c_int;
@@ -136,7 +131,6 @@ functions!(Crypto:
     EVP_PKEY_public_check: fn(Ptr) -> c_int;
     EVP_PKEY_param_check: fn(Ptr) -> c_int;
     EVP_PKEY_private_check: fn(Ptr) -> c_int;
-    EVP_PKEY_pairwise_check: fn(Ptr) -> c_int;
     EVP_PKEY_keygen_init: fn(Ptr) -> c_int;
     EVP_PKEY_paramgen_init: fn(Ptr) -> c_int;
     EVP_PKEY_generate: fn(Ptr, *mut Ptr) -> c_int;
@@ -161,7 +155,6 @@ functions!(Crypto:
     EVP_DigestVerifyUpdate: fn(Ptr, *const c_void, usize) -> c_int;
     EVP_DigestVerifyFinal: fn(Ptr, Bytes, usize) -> c_int;
     EVP_DigestVerify: fn(Ptr, Bytes, usize, Bytes, usize) -> c_int;
-    BN_free: fn(Ptr);
     BN_clear_free: fn(Ptr);
 );
 

@@ -34,6 +34,7 @@ fn loaded() -> std::sync::MutexGuard<'static, Vec<&'static Provider>> {
 ///
 /// OpenSSL's: `handle` is the core's, `from_core` the table of its functions, the others are written to.
 #[unsafe(no_mangle)]
+#[allow(unreachable_pub, reason = "C calls it")]
 pub unsafe extern "C" fn OSSL_provider_init(
     handle: *const c_void,
     from_core: *const c_void,
