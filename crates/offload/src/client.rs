@@ -173,30 +173,39 @@ impl OffloadClient {
     }
 
     /// On the engine by `run`, unless it does without; then, if need be, on the fallback.
-    #[inline]
+    #[inline(always)]
     fn run_by(
         &self,
         request: Request,
         run: impl Fn(&dyn Engine, Request) -> Result<Response, OffloadError>,
     ) -> Result<Response, OffloadError> {
-        let run_on = |engine: &dyn Engine, request: Request| {
-            if engine.runs_inline(&request) {
-                return engine.run_inline(request).map_err(OffloadError::Failed);
-            }
+        let engine = &*self.shared.engine;
+        let ran = if engine.runs_inline(&request) {
+            engine.run_inline(request).map_err(OffloadError::Failed)
+        } else {
             run(engine, request)
         };
-        let error = match run_on(&*self.shared.engine, request) {
-            Ok(response) => return Ok(response),
-            Err(error) => error,
-        };
-        match &self.shared.fallback {
-            None => Err(error),
-            Some(fallback) => {
-                let request = error.try_elsewhere()?;
-                count(&self.shared.figures.fell_back);
-                run_on(&**fallback, request)
-            }
+        match ran {
+            Err(error) if self.shared.fallback.is_some() => self.fall_back(error, run),
+            ran => ran,
         }
+    }
+
+    #[cold]
+    fn fall_back(
+        &self,
+        error: OffloadError,
+        run: impl Fn(&dyn Engine, Request) -> Result<Response, OffloadError>,
+    ) -> Result<Response, OffloadError> {
+        let Some(fallback) = &self.shared.fallback else {
+            return Err(error);
+        };
+        let request = error.try_elsewhere()?;
+        count(&self.shared.figures.fell_back);
+        if fallback.runs_inline(&request) {
+            return fallback.run_inline(request).map_err(OffloadError::Failed);
+        }
+        run(&**fallback, request)
     }
 
     // ---- inside a job ------------------------------------------------------------------------
@@ -416,6 +425,7 @@ impl OffloadClient {
         }
     }
 
+    #[inline]
     fn answered(&self, held: Held, answer: Answer) -> Result<Response, OffloadError> {
         if let Some(seat) = held.into_seat() {
             self.shared.slots.give(seat);
@@ -425,6 +435,7 @@ impl OffloadClient {
 
     /// The operation is on the device and nobody waits for it any more, unless its answer has
     /// come just now.
+    #[cold]
     fn stopped(
         &self,
         engine: &dyn Engine,

@@ -46,6 +46,16 @@ impl Held {
         seat.slot.abandon()
     }
 
+    #[cold]
+    fn give_up(&mut self) {
+        if let Some(submission) = self.submission.take() {
+            // Not a failure of the engine's.
+            submission.completion.withdraw();
+        } else {
+            drop(self.abandon());
+        }
+    }
+
     #[inline]
     pub(crate) fn into_seat(mut self) -> Option<Seat> {
         self.seat.take()
@@ -65,12 +75,10 @@ impl Held {
 }
 
 impl Drop for Held {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(submission) = self.submission.take() {
-            // Not a failure of the engine's.
-            submission.completion.withdraw();
-        } else {
-            drop(self.abandon());
+        if self.seat.is_some() || self.submission.is_some() {
+            self.give_up();
         }
     }
 }
