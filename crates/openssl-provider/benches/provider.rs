@@ -17,7 +17,7 @@ use libloading::Library;
 use offload::{Buffer, CustomWork, FailureKind, OffloadClient, Op, OpKind, Output, Request};
 use sim_engine::{DeviceConfig, SimDevice};
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 const SIZE: usize = 16 * 1024;
 const JOBS: usize = 8;
 

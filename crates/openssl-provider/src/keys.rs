@@ -1,6 +1,8 @@
 //! Keys: RSA, RSA-PSS and EC. Each is one of the default provider's in our own library context, which makes, checks,
 //! imports and exports it; the device is asked only for what is done with it.
 
+mod making;
+
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -386,116 +388,6 @@ unsafe extern "C" fn duplicate(data: *const c_void, selection: c_int) -> *mut c_
     made
 }
 
-// ---- making keys -------------------------------------------------------------------------------
-
-/// A key to be made.
-struct Making {
-    context: PkeyCtx,
-    type_name: &'static CStr,
-}
-
-/// # Safety
-///
-/// What [`gen_init`] has made.
-unsafe fn making<'a>(context: *mut c_void) -> &'a mut Making {
-    // SAFETY: the caller's.
-    unsafe { &mut *context.cast::<Making>() }
-}
-
-unsafe extern "C" fn gen_init<T: KeyType>(
-    _provider: *mut c_void,
-    selection: c_int,
-    params: *const Param,
-) -> *mut c_void {
-    let mut made = ptr::null_mut();
-    entry(|| {
-        let context = PkeyCtx::of_type(T::NAME)?;
-        let init = if selection & part::PAIR != 0 {
-            crypto().EVP_PKEY_keygen_init
-        } else {
-            crypto().EVP_PKEY_paramgen_init
-        };
-        // SAFETY: a context of ours, and the caller's parameters.
-        unsafe {
-            check(init(context.as_ptr()), "making a key")?;
-            if !params.is_null() {
-                let set = crypto().EVP_PKEY_CTX_set_params;
-                check(set(context.as_ptr(), params), "making a key")?;
-            }
-        }
-        let making = Making {
-            context,
-            type_name: T::NAME,
-        };
-        made = Box::into_raw(Box::new(making)).cast();
-        Ok(())
-    });
-    made
-}
-
-unsafe extern "C" fn gen_set_template(context: *mut c_void, template: *mut c_void) -> c_int {
-    entry(|| {
-        // SAFETY: OpenSSL's.
-        let (making, numbers) = unsafe { (making(context), key(template).some_numbers()?) };
-        let context = PkeyCtx::of(&numbers.key)?;
-        // SAFETY: a context of ours.
-        let done = unsafe { (crypto().EVP_PKEY_keygen_init)(context.as_ptr()) };
-        check(done, "making a key")?;
-        making.context = context;
-        Ok(())
-    })
-}
-
-unsafe extern "C" fn gen_set_params(context: *mut c_void, params: *const Param) -> c_int {
-    entry(|| {
-        // SAFETY: OpenSSL's, with its parameters.
-        let done =
-            unsafe { (crypto().EVP_PKEY_CTX_set_params)(making(context).context.as_ptr(), params) };
-        check(done, "making a key")
-    })
-}
-
-unsafe extern "C" fn gen_settable_params<T: KeyType>(
-    _context: *mut c_void,
-    _provider: *mut c_void,
-) -> *const Param {
-    list::<T>(crypto().EVP_KEYMGMT_gen_settable_params)
-}
-
-unsafe extern "C" fn generate(
-    context: *mut c_void,
-    _progress: Option<ParamCallback>,
-    _arg: *mut c_void,
-) -> *mut c_void {
-    let mut data = ptr::null_mut();
-    entry(|| {
-        // SAFETY: OpenSSL's.
-        let making = unsafe { making(context) };
-        let mut made = NONE;
-        // SAFETY: a context of ours; what is made is ours.
-        let made = unsafe {
-            let done = (crypto().EVP_PKEY_generate)(making.context.as_ptr(), &raw mut made);
-            check(done, "making a key")?;
-            Pkey::own(made, "making a key")?
-        };
-        let key = Key::empty(making.type_name);
-        key.set(made);
-        data = into_data(key);
-        Ok(())
-    });
-    data
-}
-
-unsafe extern "C" fn gen_cleanup(context: *mut c_void) {
-    if !context.is_null() {
-        entry(|| {
-            // SAFETY: OpenSSL's: made by `gen_init`, and used no more.
-            drop(unsafe { Box::from_raw(context.cast::<Making>()) });
-            Ok(())
-        });
-    }
-}
-
 // ---- the tables ----------------------------------------------------------------------------------
 
 unsafe extern "C" fn operation_name<T: KeyType>(id: c_int) -> *const c_char {
@@ -518,15 +410,18 @@ const fn functions<T: KeyType>() -> [Dispatch; 22] {
         Dispatch::new(id::SET_PARAMS, set_params as *const c_void),
         Dispatch::new(id::SETTABLE_PARAMS, settable_params::<T> as *const c_void),
         Dispatch::new(id::DUP, duplicate as *const c_void),
-        Dispatch::new(id::GEN_INIT, gen_init::<T> as *const c_void),
-        Dispatch::new(id::GEN_SET_TEMPLATE, gen_set_template as *const c_void),
-        Dispatch::new(id::GEN_SET_PARAMS, gen_set_params as *const c_void),
+        Dispatch::new(id::GEN_INIT, making::gen_init::<T> as *const c_void),
+        Dispatch::new(
+            id::GEN_SET_TEMPLATE,
+            making::gen_set_template as *const c_void,
+        ),
+        Dispatch::new(id::GEN_SET_PARAMS, making::gen_set_params as *const c_void),
         Dispatch::new(
             id::GEN_SETTABLE_PARAMS,
-            gen_settable_params::<T> as *const c_void,
+            making::gen_settable_params::<T> as *const c_void,
         ),
-        Dispatch::new(id::GEN, generate as *const c_void),
-        Dispatch::new(id::GEN_CLEANUP, gen_cleanup as *const c_void),
+        Dispatch::new(id::GEN, making::generate as *const c_void),
+        Dispatch::new(id::GEN_CLEANUP, making::gen_cleanup as *const c_void),
         Dispatch::new(
             id::QUERY_OPERATION_NAME,
             operation_name::<T> as *const c_void,

@@ -6,8 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{
-    Host, Jobs, build, can_build, count, data, fresh, has, has_openssl, of_kind, plain, stderr,
-    stdout, succeed,
+    Host, Jobs, c, count, data, fresh, has, has_openssl, of_kind, plain, stderr, stdout, succeed,
 };
 
 /// Those that `openssl enc` has, and all.
@@ -128,10 +127,10 @@ fn checks(command: &mut Command) -> u64 {
 
 #[test]
 fn every_way_to_call_a_cipher_gives_what_the_default_provider_gives() {
-    if !has_openssl() || !can_build() {
+    if !has_openssl() || !c::can_build() {
         return;
     }
-    let program = build("ciphers");
+    let program = c::build("ciphers");
     for seed in ["1", "2", "3"] {
         let host = Host::new(Jobs::Stock, "");
         assert!(checks(host.command(&program).args(["compare", seed])) > 10_000);
@@ -155,11 +154,11 @@ fn every_way_to_call_a_cipher_gives_what_the_default_provider_gives() {
 
 #[test]
 fn the_mac_of_a_record_that_has_come_in_stays_here() {
-    if !has_openssl() || !can_build() {
+    if !has_openssl() || !c::can_build() {
         return;
     }
     let host = Host::new(Jobs::Stock, "offload = mac\nmac_threshold = 1");
-    assert!(checks(host.command(build("ciphers")).arg("secret")) > 50);
+    assert!(checks(host.command(c::build("ciphers")).arg("secret")) > 50);
     // Not even a device was opened for it.
     assert!(host.all_counts().is_empty());
 }
@@ -167,10 +166,10 @@ fn the_mac_of_a_record_that_has_come_in_stays_here() {
 /// The device and the program touch nothing that was freed, and nothing is lost.
 #[test]
 fn under_valgrind() {
-    if !has_openssl() || !can_build() || !has("valgrind") {
+    if !has_openssl() || !c::can_build() || !has("valgrind") {
         return;
     }
-    let program = build("ciphers");
+    let program = c::build("ciphers");
     for words in [&["compare", "4"][..], &["records"], &["room"]] {
         let host = Host::new(Jobs::Stock, "");
         let mut command = host.command("valgrind");
@@ -185,10 +184,10 @@ fn under_valgrind() {
 
 #[test]
 fn a_lost_operation_ends_the_message_and_a_new_key_begins_another() {
-    if !has_openssl() || !can_build() {
+    if !has_openssl() || !c::can_build() {
         return;
     }
-    let program = build("ciphers");
+    let program = c::build("ciphers");
     for fault in ["error", "lost", "throttled"] {
         let host = Host::new(Jobs::Stock, "timeout_ms = 200");
         let script = format!("script = [{{ at_op = 0, fault = \"{fault}\" }}]");

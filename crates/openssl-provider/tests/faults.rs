@@ -1,8 +1,6 @@
 //! What goes wrong on the device, as programs come to see it: each operation ends, with OpenSSL's errors or without,
 //! and the counts balance.
 
-#[path = "common/c.rs"]
-mod c;
 mod common;
 
 use std::path::Path;
@@ -10,7 +8,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use common::{Host, Jobs, count, data, has, has_openssl, plain, stderr, stdout, succeed};
+use common::{Host, Jobs, c, count, data, has, has_openssl, plain, stderr, stdout, succeed};
 
 /// Pieces of 8 KiB in the file that is hashed; what is left is too small for the device.
 const PIECES: u64 = 12;

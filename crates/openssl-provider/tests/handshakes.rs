@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use common::{
-    Host, Jobs, balanced, build, can_build, count, has, has_openssl, of_kind, plain, scratch,
-    stdout, succeed,
+    Host, Jobs, balanced, c, count, has, has_openssl, of_kind, plain, scratch, stdout, succeed,
 };
 
 /// A key and its certificate, made once.
@@ -62,7 +61,7 @@ fn handshakes(
     many: u64,
 ) -> HashMap<String, u64> {
     let (certificate, key) = identity(name);
-    let program = build("handshakes");
+    let program = c::build_tls("handshakes");
     let many = many.to_string();
     let mut words: Vec<&OsStr> = under.iter().map(OsStr::new).collect();
     words.extend([
@@ -91,7 +90,7 @@ const SLOW: &str = "offload = sign\ndevice_with = service_default = { fixed_ns =
 
 #[test]
 fn every_handshake_pauses_once_for_its_signature() {
-    if !has_openssl() || !can_build() {
+    if !has_openssl() || !c::can_build() {
         return;
     }
     for jobs in Jobs::BOTH {
@@ -115,7 +114,7 @@ fn every_handshake_pauses_once_for_its_signature() {
 
 #[test]
 fn a_connection_may_be_freed_while_its_operation_is_on_the_device() {
-    if !has_openssl() || !can_build() {
+    if !has_openssl() || !c::can_build() {
         return;
     }
     for jobs in Jobs::BOTH {
@@ -137,7 +136,7 @@ fn a_connection_may_be_freed_while_its_operation_is_on_the_device() {
 /// The device and the host touch nothing that was freed.
 #[test]
 fn under_valgrind() {
-    if !has_openssl() || !can_build() || !has("valgrind") {
+    if !has_openssl() || !c::can_build() || !has("valgrind") {
         return;
     }
     for (jobs, version) in [(Jobs::Stock, "1.2"), (Jobs::Ours, "1.2")] {

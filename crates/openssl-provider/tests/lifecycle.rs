@@ -1,10 +1,8 @@
 //! The provider's life in C programs that do what hosts do: hang up, fork, unload, end, run out of descriptors.
 
-#[path = "common/c.rs"]
-mod c;
 mod common;
 
-use common::{Host, Jobs, balanced, count, has, has_openssl, of_kind, plain, stdout, succeed};
+use common::{Host, Jobs, balanced, c, count, has, has_openssl, of_kind, plain, stdout, succeed};
 
 /// A device that takes its time: jobs are still paused when the program has done something else, also under
 /// valgrind on a busy machine.
@@ -242,7 +240,10 @@ fn libcrypto_may_be_a_program_s_own() {
         return;
     }
     let host = Host::new(Jobs::Stock, "");
-    let libcrypto = c::libcrypto().expect("it was there").display().to_string();
+    let libcrypto = c::library(c::LIBCRYPTO)
+        .expect("it was there")
+        .display()
+        .to_string();
     let output = succeed(host.command(c::build("local")).arg(libcrypto));
     assert_eq!(
         stdout(&output).trim(),

@@ -1,12 +1,10 @@
 //! The settings as users give them: in OpenSSL's configuration, in the environment, and wrong; and the counts on a
 //! signal.
 
-#[path = "common/c.rs"]
-mod c;
 mod common;
 
 use common::{
-    Host, Jobs, balanced, count, data, has_openssl, of_kind, plain, provider, stderr, stdout,
+    Host, Jobs, balanced, c, count, data, has_openssl, of_kind, plain, provider, stderr, stdout,
     succeed,
 };
 

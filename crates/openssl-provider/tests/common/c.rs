@@ -1,20 +1,16 @@
-//! C programs as tests: built with the system's compiler against OpenSSL's headers, linked with libcrypto alone.
-
-#![allow(
-    dead_code,
-    unreachable_pub,
-    missing_docs,
-    missing_debug_implementations
-)] // each test uses its part
+//! C programs as tests: built with the system's compiler against OpenSSL's headers, linked with its libraries.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
-use super::common::{Host, has, root, scratch, stderr, stdout};
+use super::{Host, has, root, scratch, stderr, stdout};
 
-/// The linker takes the library by its path: the one that programs run with.
-pub fn libcrypto() -> Option<PathBuf> {
+pub const LIBCRYPTO: &str = "libcrypto.so.3";
+pub const LIBSSL: &str = "libssl.so.3";
+
+/// The linker takes a library by its path: the one that programs run with.
+pub fn library(name: &str) -> Option<PathBuf> {
     let places = [
         "/usr/lib/x86_64-linux-gnu",
         "/usr/lib/aarch64-linux-gnu",
@@ -24,7 +20,7 @@ pub fn libcrypto() -> Option<PathBuf> {
     ];
     places
         .iter()
-        .map(|place| Path::new(place).join("libcrypto.so.3"))
+        .map(|place| Path::new(place).join(name))
         .find(|path| path.exists())
 }
 
@@ -33,9 +29,11 @@ pub fn can_build() -> bool {
     if !has("cc") {
         return false;
     }
-    if libcrypto().is_none() {
-        println!("skipped: libcrypto.so.3 is not installed");
-        return false;
+    for name in [LIBCRYPTO, LIBSSL] {
+        if library(name).is_none() {
+            println!("skipped: {name} is not installed");
+            return false;
+        }
     }
     let probe = scratch().join(format!("probe-{:?}.c", std::thread::current().id()));
     let text = "#include <openssl/async.h>\n#include <openssl/core_dispatch.h>\n";
@@ -51,9 +49,20 @@ pub fn can_build() -> bool {
     found
 }
 
-/// `tests/c/NAME.c`, built once for each test program.
+/// `tests/c/NAME.c` with libcrypto alone, built once for each test program.
 #[track_caller]
 pub fn build(name: &str) -> PathBuf {
+    build_with(name, &[LIBCRYPTO])
+}
+
+/// The same with libssl.
+#[track_caller]
+pub fn build_tls(name: &str) -> PathBuf {
+    build_with(name, &[LIBSSL, LIBCRYPTO])
+}
+
+#[track_caller]
+fn build_with(name: &str, libraries: &[&str]) -> PathBuf {
     static BUILDING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     let path = scratch().join(name);
@@ -74,7 +83,7 @@ pub fn build(name: &str) -> PathBuf {
         .arg(root().join("tests/c").join(format!("{name}.c")))
         .arg("-o")
         .arg(&path)
-        .args(libcrypto())
+        .args(libraries.iter().filter_map(|name| library(name)))
         .args(["-lpthread", "-ldl"])
         .output()
         .expect("the compiler can be run");
@@ -110,7 +119,7 @@ pub fn run_under_valgrind(host: &Host, name: &str, args: &[&str]) -> Output {
 
 #[track_caller]
 pub fn done(command: &mut Command) -> Output {
-    let output = super::common::succeed(command);
+    let output = super::succeed(command);
     let said = stdout(&output);
     assert!(
         said.ends_with("done\n"),

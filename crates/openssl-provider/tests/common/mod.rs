@@ -7,10 +7,12 @@
     missing_debug_implementations
 )] // each test uses its part
 
+pub mod c;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
 
@@ -227,39 +229,6 @@ pub fn data(len: usize) -> PathBuf {
     let path = fresh(&format!("{len}.bin"));
     let bytes: Vec<u8> = (0..len).map(|n| (n * 31 + n / 251) as u8).collect();
     std::fs::write(&path, bytes).expect("the target directory can be written");
-    path
-}
-
-/// Whether C programs can be built with OpenSSL 3's headers and libraries; says that the test skips, if not.
-pub fn can_build() -> bool {
-    static CAN: OnceLock<bool> = OnceLock::new();
-    let can = *CAN.get_or_init(|| {
-        let mut cc = Command::new("cc");
-        cc.args(["-E", "-include", "openssl/ssl.h", "-x", "c", "/dev/null"]);
-        cc.output().is_ok_and(|output| output.status.success())
-    });
-    if !can {
-        println!("skipped: there is no C compiler with OpenSSL's headers (libssl-dev)");
-    }
-    can
-}
-
-/// Builds `tests/c/NAME.c`, once.
-pub fn build(name: &str) -> PathBuf {
-    static BUILT: Mutex<Vec<String>> = Mutex::new(Vec::new());
-    let path = scratch().join(name);
-    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if built.iter().any(|known| known == name) {
-        return path;
-    }
-    let mut cc = Command::new("cc");
-    cc.args(["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror"])
-        .arg(root().join("tests/c").join(format!("{name}.c")))
-        .arg("-o")
-        .arg(&path)
-        .args(["-lssl", "-lcrypto", "-lpthread", "-ldl"]);
-    succeed(&mut cc);
-    built.push(name.to_owned());
     path
 }
 

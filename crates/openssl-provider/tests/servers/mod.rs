@@ -12,11 +12,10 @@ use std::io::Read;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    Host, Jobs, async_capi, fresh, has, has_openssl, plain, root, scratch, stdout, succeed,
+    Host, Jobs, async_capi, c, fresh, has, has_openssl, plain, root, stdout, succeed,
 };
 
 /// Only what hangs takes longer.
@@ -73,29 +72,9 @@ impl Certificate {
     }
 }
 
-/// Whether HAProxy, openssl and a C compiler are there; says that the test skips, if not.
+/// Whether HAProxy, openssl and what builds the clients are there; says that the test skips, if not.
 pub fn has_haproxy_and_clients() -> bool {
-    has_openssl() && has("haproxy") && has("cc") && {
-        let found = library("libssl.so.3").is_some();
-        if !found {
-            println!("skipped: libssl.so.3 is not installed");
-        }
-        found
-    }
-}
-
-/// The linker takes libraries by their paths, so that no development package is needed.
-fn library(name: &str) -> Option<PathBuf> {
-    let places = [
-        "/usr/lib/x86_64-linux-gnu",
-        "/usr/lib/aarch64-linux-gnu",
-        "/usr/lib64",
-        "/usr/lib",
-        "/lib",
-    ];
-    (places.iter())
-        .map(|place| Path::new(place).join(name))
-        .find(|path| path.exists())
+    has_openssl() && has("haproxy") && c::can_build()
 }
 
 /// How HAProxy is to be.
@@ -295,7 +274,7 @@ impl Clients<'_> {
     #[track_caller]
     pub fn run(self, port: u16, certificate: &Certificate) -> Handshakes {
         let output = succeed(
-            plain(clients())
+            plain(c::build_tls("clients"))
                 .arg(port.to_string())
                 .arg(&certificate.certificate)
                 .args([self.versions, self.mode])
@@ -314,24 +293,4 @@ impl Clients<'_> {
             bad: number("bad"),
         }
     }
-}
-
-/// The clients' program, built.
-fn clients() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let program = scratch().join("clients");
-        succeed(
-            Command::new("cc")
-                .args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"])
-                .arg(root().join("tests/c/clients.c"))
-                .arg("-o")
-                .arg(&program)
-                .args(
-                    ["libssl.so.3", "libcrypto.so.3"].map(|name| library(name).unwrap_or_default()),
-                )
-                .arg("-lpthread"),
-        );
-        program
-    })
 }
