@@ -107,8 +107,12 @@ fn every_kind_of_host_is_clean_under_valgrind() {
     }
     for jobs in Jobs::BOTH {
         for (mode, ..) in HOSTS {
+            // Where whose jobs they are makes a difference.
+            if jobs == Jobs::Ours && !mode.starts_with("callback") {
+                continue;
+            }
             let host = Host::new(jobs, SLOW);
-            c::run_under_valgrind(&host, "hosts", &[mode, "5"]);
+            c::run_under_valgrind(&host, "hosts", &[mode, "3"]);
             host.counts();
         }
     }
