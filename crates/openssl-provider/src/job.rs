@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use async_core::Cancelled;
@@ -73,12 +73,12 @@ struct Record {
 /// The host's callback, as long as its wait context is there.
 #[derive(Default)]
 struct Caller {
-    /// Locked while it is called, so that the host does not free what the callback uses meanwhile.
+    /// Never locked over the call: a host may hold a lock while its job runs that its callback waits for.
     host: Mutex<Option<Host>>,
+    /// Locked over the call, so that the host does not free what the callback uses meanwhile.
+    busy: Mutex<()>,
     /// The thread that calls it now, or 0; see [`this_thread`].
     calling: AtomicUsize,
-    /// The callback itself has freed the wait context.
-    gone: AtomicBool,
     /// It was called since the job looked last.
     told: AtomicBool,
 }
@@ -109,31 +109,41 @@ impl Caller {
 
     /// On the device's thread.
     fn call(&self, status: Status) {
-        let mut place = self.lock();
-        if let Some(host) = *place {
+        // A callback may free what makes room for another operation of its own context, which is told at once.
+        let is_nested = self.is_called_here();
+        let _busy = (!is_nested).then(|| self.busy.lock().unwrap_or_else(PoisonError::into_inner));
+        let host = *self.lock();
+        if let Some(host) = host {
             self.told.store(true, Ordering::Relaxed);
             self.calling.store(this_thread(), Ordering::Relaxed);
-            // SAFETY: OpenSSL frees the context only after our clean-up, which takes the same lock and takes
-            // the host away; or the callback frees it, which is the last that is done with it here. The
-            // callback is the host's own for this context.
+            // SAFETY: OpenSSL frees the context only after our clean-up, which takes the host away and waits for this
+            // call; or the callback frees it, which is the last that is done with it here. The callback is the
+            // host's own for this context.
             unsafe {
                 (libcrypto::get().jobs.ASYNC_WAIT_CTX_set_status)(host.ctx, status.to_raw());
                 (host.callback)(host.arg);
             }
-            self.calling.store(0, Ordering::Relaxed);
-            if self.gone.load(Ordering::Relaxed) {
-                *place = None;
+            if !is_nested {
+                self.calling.store(0, Ordering::Relaxed);
             }
         }
     }
 
+    /// Whether this is inside the callback. Only this thread could have put its own number there.
+    fn is_called_here(&self) -> bool {
+        self.calling.load(Ordering::Relaxed) == this_thread()
+    }
+
+    /// No callback is called any more. Says whether one is still under way on another thread.
+    fn begin_end(&self) -> bool {
+        *self.lock() = None;
+        !self.is_called_here() && matches!(self.busy.try_lock(), Err(TryLockError::WouldBlock))
+    }
+
     /// The wait context goes: waits for a callback that is under way on another thread, and calls none any more.
     fn end(&self) {
-        if self.calling.load(Ordering::Relaxed) == this_thread() {
-            // In the callback, which holds the lock.
-            self.gone.store(true, Ordering::Relaxed);
-        } else {
-            *self.lock() = None;
+        if self.begin_end() {
+            drop(self.busy.lock());
         }
     }
 }
@@ -141,6 +151,18 @@ impl Caller {
 impl Record {
     fn held(&self) -> MutexGuard<'_, Vec<(usize, Held)>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what the job at this address has. What another job had there is given up: it was on a stack that is
+    /// used again, and is never resumed.
+    fn hold(&self, key: usize, held: Held) {
+        let mut all = self.held();
+        let place = all.iter().position(|(job, _)| *job == key);
+        let gone = place.map(|place| all.swap_remove(place));
+        all.push((key, held));
+        // Giving up may call a callback.
+        drop(all);
+        drop(gone);
     }
 
     /// Takes leave of the wait context's fd and of what belongs to it.
@@ -264,11 +286,19 @@ impl AsyncJob {
 
 impl Drop for AsyncJob {
     fn drop(&mut self) {
-        if let Some(fresh) = self.fresh.take() {
-            // SAFETY: made by `make_record`, and the context has not got it. Notifiers hold the fd themselves.
-            let record = unsafe { Box::from_raw(fresh.as_ptr()) };
-            record.caller.end();
+        let Some(fresh) = self.fresh.get() else {
+            return;
+        };
+        // SAFETY: ours until it is registered.
+        if unsafe { fresh.as_ref() }.caller.begin_end() {
+            // The host may hold a lock now that its callback waits for. It is waited for when the context goes.
+            if self.register().is_ok() {
+                return;
+            }
         }
+        // SAFETY: made by `make_record`, and the context has not got it. Notifiers hold the fd themselves.
+        let record = unsafe { Box::from_raw(fresh.as_ptr()) };
+        record.caller.end();
     }
 }
 
@@ -303,7 +333,7 @@ impl HostJob for AsyncJob {
             return Err(Cancelled);
         };
         let key = ptr::from_ref(self).addr();
-        record.held().push((key, held.take()));
+        record.hold(key, held.take());
         self.pauses.set(self.pauses.get() + 1);
         // SAFETY: it takes nothing. The frames of this job's stack stay as they are until it is resumed, or for good.
         let paused = unsafe { (libcrypto::get().jobs.ASYNC_pause_job)() } == 1;

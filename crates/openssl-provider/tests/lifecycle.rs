@@ -69,12 +69,13 @@ fn nothing_is_written_to_a_number_that_is_used_again() {
 }
 
 /// Each kind of host, with how many operations it does beside the first.
-const HOSTS: [(&str, u64, &str); 8] = [
+const HOSTS: [(&str, u64, &str); 9] = [
     ("poll", 300, QUICK),
     ("edge", 300, QUICK),
     ("callback", 300, QUICK),
     ("callback-freed", 8 + 3, SLOW),
     ("callback-frees", 8 + 2, SLOW),
+    ("callback-locks", 2 * 200, QUICK),
     ("spurious", 50, MIDDLING),
     ("busy", 50, MIDDLING),
     ("blocks", 2 * 50, QUICK),
@@ -88,7 +89,10 @@ fn every_kind_of_host_is_served() {
     for jobs in Jobs::BOTH {
         for (mode, ops, settings) in HOSTS {
             let host = Host::new(jobs, settings);
-            let total = if mode == "blocks" { ops / 2 } else { ops };
+            let total = match mode {
+                "blocks" | "callback-locks" => ops / 2,
+                _ => ops,
+            };
             c::run(&host, "hosts", &[mode, &total.to_string()]);
             let counts = host.counts();
             assert_eq!(count(&counts, "submitted"), 1 + ops, "{mode} {counts}");

@@ -256,6 +256,46 @@ static void host_blocks(void)
     }
 }
 
+static pthread_mutex_t connection = PTHREAD_MUTEX_INITIALIZER;
+
+static int locking_callback(void *arg)
+{
+    (void)arg;
+    pthread_mutex_lock(&connection);
+    pthread_mutex_unlock(&connection);
+    return 1;
+}
+
+static int hash_twice_in_job(void *arg)
+{
+    struct op *op = *(struct op **)arg;
+
+    if (hash_in_job(arg) != 1 || EVP_DigestInit_ex(op->md, EVP_sha256(), NULL) != 1)
+        return 0;
+    return hash_in_job(arg);
+}
+
+/* Holds a lock while its job runs, and its callback wants the same; two operations in each job. */
+static void host_callback_locks(void)
+{
+    for (int i = 0; i < total; i++) {
+        struct op op, *arg = &op;
+
+        op_init(&op, i);
+        op.wait = ASYNC_WAIT_CTX_new();
+        CHECK(ASYNC_WAIT_CTX_set_callback(op.wait, locking_callback, NULL) == 1);
+        do {
+            pthread_mutex_lock(&connection);
+            op.status = ASYNC_start_job(&op.job, op.wait, &op.ret, hash_twice_in_job, &arg, sizeof(arg));
+            pthread_mutex_unlock(&connection);
+            usleep(20); /* or the callback may never get it */
+        } while (op.status == ASYNC_PAUSE);
+        CHECK(op.status == ASYNC_FINISH && op_is_right(&op));
+        ASYNC_WAIT_CTX_free(op.wait);
+        op_free(&op);
+    }
+}
+
 int main(int argc, char **argv)
 {
     int before;
@@ -274,6 +314,8 @@ int main(int argc, char **argv)
         host_callback_freed();
     else if (strcmp(argv[1], "callback-frees") == 0)
         host_callback_frees();
+    else if (strcmp(argv[1], "callback-locks") == 0)
+        host_callback_locks();
     else if (strcmp(argv[1], "spurious") == 0)
         host_resumes(100);
     else if (strcmp(argv[1], "busy") == 0)
