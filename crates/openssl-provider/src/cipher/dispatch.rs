@@ -92,13 +92,15 @@ unsafe fn init(
         let it = unsafe { context(it) };
         // SAFETY: the caller's.
         unsafe { it.note(params) };
-        // What went with the device does not come back with a new IV, or a new key.
-        if key.is_null() || it.is_set {
+        // What went with the device does not come back with a new IV alone, or a new key alone: libcrypto would take
+        // a message on with the IV that it had, and now has none.
+        if key.is_null() || iv.is_null() || it.is_set {
             it.check()?;
         }
-        // SAFETY: a context of ours that has its cipher, and the caller's.
+        // SAFETY: a context of ours that has its cipher, locked for the call, and the caller's.
         checked(unsafe {
-            let cipher = it.lock().cipher.as_ptr();
+            let inner = it.lock();
+            let cipher = inner.cipher.as_ptr();
             (crypto().EVP_CipherInit_ex2)(cipher, ptr::null_mut(), key, iv, encrypt, params)
         })?;
         it.is_lost = false;
@@ -159,9 +161,10 @@ unsafe extern "C" fn finish(
         it.check()?;
         let mut last = Zeroizing::new([0_u8; BLOCK]);
         let mut made = 0;
-        // SAFETY: a context of ours, and room for a block.
+        // SAFETY: a context of ours, locked for the call, and room for a block.
         checked(unsafe {
-            let cipher = it.lock().cipher.as_ptr();
+            let inner = it.lock();
+            let cipher = inner.cipher.as_ptr();
             (crypto().EVP_CipherFinal_ex)(cipher, last.as_mut_ptr(), &raw mut made)
         })?;
         let made = usize::try_from(made).unwrap_or_default();
@@ -193,8 +196,8 @@ unsafe extern "C" fn get_ctx_params(it: *mut c_void, params: *mut Param) -> c_in
         // SAFETY: OpenSSL's: the context, and the caller's parameters. The MAC of a record is told by its address, which is
         // in libcrypto's context, or where the caller has had the record put.
         checked(unsafe {
-            let cipher = context(it).lock().cipher.as_ptr();
-            (crypto().EVP_CIPHER_CTX_get_params)(cipher, params)
+            let inner = context(it).lock();
+            (crypto().EVP_CIPHER_CTX_get_params)(inner.cipher.as_ptr(), params)
         })
     })
 }
@@ -205,8 +208,8 @@ unsafe extern "C" fn set_ctx_params(it: *mut c_void, params: *const Param) -> c_
         checked(unsafe {
             let it = context(it);
             it.note(params);
-            let cipher = it.lock().cipher.as_ptr();
-            (crypto().EVP_CIPHER_CTX_set_params)(cipher, params)
+            let inner = it.lock();
+            (crypto().EVP_CIPHER_CTX_set_params)(inner.cipher.as_ptr(), params)
         })
     })
 }

@@ -5,7 +5,7 @@
  *   ciphers records         records of TLS 1.2, good ones and others
  *   ciphers secret          the MAC of such a record
  *   ciphers room            what a provider is called with directly: output that is too small
- *   ciphers recover         the first operation fails on the device: only a new key makes the context good again
+ *   ciphers recover         the first operation fails on the device: only a new key and IV make the context good again
  *
  * Prints "checks=N". Ends with status 1 at the first difference.
  */
@@ -403,6 +403,7 @@ static void recover(void)
     CHECK(EVP_EncryptUpdate(ctx, out, &len, in, 16) == 0);
     CHECK(EVP_EncryptFinal_ex(ctx, out, &last) == 0);
     CHECK(EVP_EncryptInit_ex2(ctx, NULL, NULL, iv, NULL) == 0);
+    CHECK(EVP_EncryptInit_ex2(ctx, NULL, key, NULL, NULL) == 0);
     CHECK(EVP_CIPHER_CTX_copy(copy, ctx) == 1);
     CHECK(EVP_EncryptUpdate(copy, out, &len, in, 16) == 0);
     CHECK(EVP_EncryptInit_ex2(ctx, NULL, key, iv, NULL) == 1);
