@@ -244,8 +244,8 @@ impl MacCtx {
     }
 }
 
-/// An algorithm that was fetched, and is kept.
-pub(crate) struct Fetched(OnceLock<Result<Shared, String>>);
+/// An algorithm that was fetched, and is kept. A fetch that has failed, for want of memory say, is tried again.
+pub(crate) struct Fetched(OnceLock<Shared>);
 
 impl Fetched {
     pub(crate) const fn new() -> Fetched {
@@ -258,18 +258,16 @@ impl Fetched {
         fetch: unsafe extern "C" fn(Ptr, Str, Str) -> Ptr,
         name: &CStr,
     ) -> Result<Ptr, String> {
-        let fetched = self.0.get_or_init(|| {
-            // SAFETY: a context of ours, and strings that end with a zero.
-            let found = unsafe { fetch(library_context()?, name.as_ptr(), DEFAULT) };
-            if found.is_null() {
-                return Err(failed(&name.to_string_lossy()));
-            }
-            Ok(Shared(found))
-        });
-        match fetched {
-            Ok(found) => Ok(found.0),
-            Err(error) => Err(error.clone()),
+        if let Some(found) = self.0.get() {
+            return Ok(found.0);
         }
+        // SAFETY: a context of ours, and strings that end with a zero.
+        let found = unsafe { fetch(library_context()?, name.as_ptr(), DEFAULT) };
+        if found.is_null() {
+            return Err(failed(&name.to_string_lossy()));
+        }
+        // Another thread may have fetched it too: the same algorithm, one reference more.
+        Ok(self.0.get_or_init(|| Shared(found)).0)
     }
 }
 
