@@ -6,7 +6,7 @@ use std::ptr;
 use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use offload::{Buffer, CustomWork, FailureKind, Op, OpKind, Output, Request};
+use offload::{Buffer, CustomWork, FailureKind, MAX_DATA_BYTES, Op, OpKind, Output, Request};
 
 use crate::abi::{Bytes, BytesMut, Param};
 use crate::entry;
@@ -158,7 +158,7 @@ impl Context {
             unsafe { *len = longest };
             return Ok(());
         }
-        let result = match kind {
+        let result = match kind.filter(|_| data.len() <= MAX_DATA_BYTES) {
             Some(kind) => self.on_device(kind, compute, longest, data)?,
             None => {
                 let mut result = Buffer::new(vec![0; longest]);
