@@ -106,6 +106,7 @@ numbers!(operation:
 
 numbers!(core:
     CORE_GET_PARAMS = 2,
+    CORE_GET_LIBCTX = 4,
 );
 
 numbers!(provider:
@@ -247,6 +248,9 @@ numbers!(asym_cipher:
 /// `OSSL_FUNC_provider_*` and the like.
 pub(crate) type CoreGetParams =
     unsafe extern "C" fn(handle: *const c_void, params: *mut Param) -> c_int;
+
+/// The library context that a provider is loaded into.
+pub(crate) type CoreGetLibctx = unsafe extern "C" fn(handle: *const c_void) -> *mut c_void;
 
 /// `OSSL_CALLBACK`.
 pub(crate) type ParamCallback =

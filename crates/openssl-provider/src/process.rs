@@ -241,7 +241,7 @@ fn count_time(timeout: Duration, over: &Arc<AtomicBool>) -> io::Result<Ticker> {
 
 /// Runs what starts threads, with all signals blocked: so the threads have them blocked for ever, and the program's
 /// signals come to its own threads, as it expects.
-fn without_signals<T>(run: impl FnOnce() -> T) -> T {
+pub(crate) fn without_signals<T>(run: impl FnOnce() -> T) -> T {
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the set is filled before it is used; it and the place for the other one are good for the calls.
     let blocked = unsafe {

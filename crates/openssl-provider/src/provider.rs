@@ -5,12 +5,14 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use crate::abi::{
-    Algorithm, CoreGetParams, Dispatch, Param, ParamCallback, core, operation, provider,
+    Algorithm, CoreGetLibctx, CoreGetParams, Dispatch, Param, ParamCallback, core, operation,
+    provider,
 };
 use crate::config::{self, Level, Settings};
-use crate::process::Provider;
+use crate::process::{Provider, without_signals};
 use crate::{
     asym_cipher, cipher, digest, entry, error, evp, exchange, keys, libcrypto, log, mac, params,
     signature,
@@ -46,14 +48,17 @@ pub unsafe extern "C" fn OSSL_provider_init(
             return 0;
         }
         // SAFETY: the caller's.
-        let Some(get_params) = (unsafe { core_get_params(from_core.cast()) }) else {
+        let Some(get_params) = (unsafe { core_function(from_core.cast(), core::CORE_GET_PARAMS) })
+        else {
             return 0;
         };
-        if let Err(error) = libcrypto::load(get_params as *const c_void) {
+        if let Err(error) = libcrypto::load(get_params) {
             // There is no error queue to put it in.
             eprintln!("simaccel: {error}");
             return 0;
         }
+        // SAFETY: the function under this id is of this type.
+        let get_params = unsafe { std::mem::transmute::<*const c_void, CoreGetParams>(get_params) };
         // SAFETY: the caller's.
         let settings = match unsafe { settings(get_params, handle) } {
             Ok(settings) => settings,
@@ -64,6 +69,8 @@ pub unsafe extern "C" fn OSSL_provider_init(
                 return 0;
             }
         };
+        // SAFETY: the caller's.
+        unsafe { leave_random_numbers(handle, from_core.cast()) };
         begin(settings, to_core, context);
         1
     });
@@ -72,21 +79,8 @@ pub unsafe extern "C" fn OSSL_provider_init(
 
 fn begin(settings: Settings, to_core: *mut *const c_void, context: *mut *mut c_void) {
     let crypto = libcrypto::crypto();
-    // SAFETY: the functions take what they are given here, at any time before OPENSSL_cleanup(). The generator of random
-    // numbers must not be ours: it keeps state between two calls of its cipher, and a job that paused between them
-    // would lend it to another. Refused if there is one already.
-    unsafe {
-        (crypto.OPENSSL_atexit)(at_exit);
-        (crypto.ERR_set_mark)();
-        (crypto.RAND_set_DRBG_type)(
-            ptr::null_mut(),
-            ptr::null(),
-            c"?provider=default".as_ptr(),
-            ptr::null(),
-            ptr::null(),
-        );
-        (crypto.ERR_pop_to_mark)();
-    }
+    // SAFETY: it takes a function, at any time before OPENSSL_cleanup().
+    unsafe { (crypto.OPENSSL_atexit)(at_exit) };
     log(
         &settings,
         Level::Info,
@@ -102,18 +96,46 @@ fn begin(settings: Settings, to_core: *mut *const c_void, context: *mut *mut c_v
     }
 }
 
+/// Has the generator of random numbers use the default provider's cipher. Ours must not be in it: it keeps state
+/// between two calls of its cipher, and a job that paused between them would lend it to another. Refused if there is
+/// a generator already.
+///
+/// # Safety
+///
+/// The core's handle, and the table of its functions.
+unsafe fn leave_random_numbers(handle: *const c_void, from_core: *const Dispatch) {
+    let crypto = libcrypto::crypto();
+    // SAFETY: the caller's; the function under this id is of this type. What it returns is a library context of the
+    // libcrypto that this provider was loaded by, which is the one whose functions are called here.
+    unsafe {
+        let Some(get_libctx) = core_function(from_core, core::CORE_GET_LIBCTX) else {
+            return;
+        };
+        let get_libctx = std::mem::transmute::<*const c_void, CoreGetLibctx>(get_libctx);
+        let library = get_libctx(handle);
+        (crypto.ERR_set_mark)();
+        (crypto.RAND_set_DRBG_type)(
+            library,
+            ptr::null(),
+            c"?provider=default".as_ptr(),
+            ptr::null(),
+            ptr::null(),
+        );
+        (crypto.ERR_pop_to_mark)();
+    }
+}
+
+/// The core's function with this id.
+///
 /// # Safety
 ///
 /// A table of the core's.
-unsafe fn core_get_params(mut functions: *const Dispatch) -> Option<CoreGetParams> {
-    // SAFETY: the table ends with the id 0; the function under this id is of this type.
+unsafe fn core_function(mut functions: *const Dispatch, id: c_int) -> Option<*const c_void> {
+    // SAFETY: the table ends with the id 0.
     unsafe {
         while (*functions).id != 0 {
-            if (*functions).id == core::CORE_GET_PARAMS && !(*functions).function.is_null() {
-                let function = (*functions).function;
-                return Some(std::mem::transmute::<*const c_void, CoreGetParams>(
-                    function,
-                ));
+            if (*functions).id == id && !(*functions).function.is_null() {
+                return Some((*functions).function);
             }
             functions = functions.add(1);
         }
@@ -137,7 +159,18 @@ unsafe fn settings(
         }
     }
     config::from_environment(&mut given, std::env::vars_os())?;
-    Settings::new(&given)
+    // A program whose first use of libcrypto is in a job loads us there, and a job's stack is too small for the reader
+    // of a device file.
+    let read = || Settings::new(&given);
+    thread::scope(|scope| {
+        let reader = without_signals(|| thread::Builder::new().spawn_scoped(scope, read));
+        match reader.map(thread::ScopedJoinHandle::join) {
+            Ok(Ok(settings)) => settings,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            // No thread is to be had, and nor will the device's.
+            Err(_) => Settings::new(&given),
+        }
+    })
 }
 
 /// `OPENSSL_cleanup()` begins.

@@ -3,6 +3,7 @@
 use std::cell::UnsafeCell;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -137,6 +138,8 @@ pub(crate) fn tell(settings: &Settings, process: &Process) {
         Stats::File(path) => OpenOptions::new()
             .create(true)
             .append(true)
+            // A FIFO that nobody reads is an error, and no end that never comes.
+            .custom_flags(libc::O_NONBLOCK)
             .open(path)
             .and_then(|file| write(file, process)),
     };

@@ -294,3 +294,28 @@ fn without_descriptors_operations_wait_on_the_spot() {
         }
     }
 }
+
+#[test]
+fn the_first_job_of_a_program_may_load_it() {
+    if !c::can_build() {
+        return;
+    }
+    for jobs in Jobs::BOTH {
+        let host = Host::new(jobs, SLOW);
+        c::run(&host, "first", &["load"]);
+        assert_eq!(of_kind(&host.counts(), "sha256", "in_jobs"), 1);
+    }
+}
+
+/// A generator whose cipher pauses would be lent to another job in the middle of its work.
+#[test]
+fn random_numbers_never_pause_in_any_library_context() {
+    if !c::can_build() {
+        return;
+    }
+    for jobs in Jobs::BOTH {
+        let host = Host::new(jobs, QUICK);
+        c::run(&host, "first", &["random"]);
+        assert!(host.all_counts().is_empty(), "{:?}", host.all_counts());
+    }
+}

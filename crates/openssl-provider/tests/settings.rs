@@ -4,8 +4,8 @@
 mod common;
 
 use common::{
-    Host, Jobs, balanced, c, count, data, has_openssl, of_kind, plain, provider, stderr, stdout,
-    succeed,
+    Host, Jobs, balanced, c, count, data, fresh, has_openssl, of_kind, plain, provider, stderr,
+    stdout, succeed,
 };
 
 /// The digest of a file, with settings in the environment.
@@ -139,6 +139,17 @@ fn counts_that_cannot_be_written_harm_nobody() {
         errors.contains("simaccel: the counts cannot be written: "),
         "{errors}"
     );
+    // One that nobody reads is no reason to wait at the end.
+    let fifo = fresh("fifo").display().to_string();
+    if plain("mkfifo")
+        .arg(&fifo)
+        .status()
+        .is_ok_and(|s| s.success())
+    {
+        let output = digest(&host, &[("SIMACCEL_STATS", &fifo)]);
+        assert!(output.status.success(), "{output:?}");
+        assert!(stderr(&output).contains("the counts cannot be written: "));
+    }
     let output = digest(&host, &[("SIMACCEL_STATS", "stderr")]);
     assert!(stderr(&output).contains("{"), "{output:?}");
     let quiet = digest(&host, &[("SIMACCEL_STATS", "none")]);
