@@ -185,7 +185,7 @@ impl Record {
     }
 }
 
-/// OpenSSL frees a wait context, or somebody clears our fd: the job is done, or will never be resumed.
+/// OpenSSL frees a wait context: its job is done, or will never be resumed.
 unsafe extern "C" fn clean_up(_ctx: Ptr, _key: *const c_void, fd: c_int, data: *mut c_void) {
     // SAFETY: the record that was set with the fd; this is called once for it.
     unsafe { Record::end(data.cast(), fd) };

@@ -249,10 +249,19 @@ pub(crate) fn without_signals<T>(run: impl FnOnce() -> T) -> T {
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr()) == 0
     };
-    let done = run();
-    if blocked {
-        // SAFETY: it was filled, as the call has succeeded.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+    /// Also if `run` panics.
+    struct PutBack(Option<libc::sigset_t>);
+
+    impl Drop for PutBack {
+        fn drop(&mut self) {
+            if let Some(before) = &self.0 {
+                // SAFETY: the set that this thread had.
+                unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, ptr::null_mut()) };
+            }
+        }
     }
-    done
+
+    // SAFETY: it was filled, as the call has succeeded.
+    let _put_back = PutBack(blocked.then(|| unsafe { before.assume_init() }));
+    run()
 }

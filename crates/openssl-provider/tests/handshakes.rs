@@ -112,6 +112,26 @@ fn every_handshake_pauses_once_for_its_signature() {
     }
 }
 
+/// Records of both sides go through the device, in jobs, and every byte is as it was.
+#[test]
+fn data_goes_both_ways_through_the_device() {
+    if !has_openssl() || !c::can_build() {
+        return;
+    }
+    for jobs in Jobs::BOTH {
+        for version in ["1.2", "1.3"] {
+            let host = Host::new(
+                jobs,
+                "cipher_threshold = 0\ndigest_threshold = 0\nmac_threshold = 0",
+            );
+            let printed = handshakes(&host, &[], "p256", version, "data", 1);
+            assert!(printed["pauses"] > 50, "{printed:?}");
+            let counts = host.counts();
+            assert!(of_kind(&counts, "aes-256-gcm", "in_jobs") > 400, "{counts}");
+        }
+    }
+}
+
 #[test]
 fn a_connection_may_be_freed_while_its_operation_is_on_the_device() {
     if !has_openssl() || !c::can_build() {

@@ -3,7 +3,7 @@
  *
  *   handshakes CERTIFICATE KEY VERSION HOW COUNT
  *
- * HOW is "finish": every handshake is completed, and some data goes both ways; "free": every server is freed in
+ * HOW is "data": as "finish", with much data both ways and both sides in jobs; "finish": every handshake is completed, and some data goes both ways; "free": every server is freed in
  * the middle, with its job paused and its operation on the device; "both": each second one is.
  * Prints "finished=N freed=N pauses=N".
  */
@@ -24,6 +24,7 @@ struct connection {
 };
 
 static unsigned long finished, freed, pauses;
+static int with_data;
 
 static SSL_CTX *context(const SSL_METHOD *method, int version)
 {
@@ -81,13 +82,90 @@ static int step(SSL *ssl, const char *who)
     }
 }
 
+/* One way of a transfer: the bytes are known by their place. A call that pauses is made again, the same. */
+struct flow {
+    unsigned char buffer[40000];
+    size_t place, end;
+    int paused;
+};
+
+static unsigned char at(size_t place)
+{
+    return (unsigned char)(place * 31 + place / 251);
+}
+
+/* Writes or reads what it can. Says whether the call is in a job that has paused: no other may be made of this side. */
+static int flows(SSL *ssl, struct flow *it, int writes)
+{
+    size_t len = it->end - it->place, done = 0, i;
+    int result;
+    if (it->paused && !ready(ssl))
+        return 1;
+    it->paused = 0;
+    if (len == 0)
+        return 0;
+    if (len > sizeof it->buffer)
+        len = sizeof it->buffer;
+    if (writes) {
+        for (i = 0; i < len; i++)
+            it->buffer[i] = at(it->place + i);
+        result = SSL_write_ex(ssl, it->buffer, len, &done);
+    } else
+        result = SSL_read_ex(ssl, it->buffer, len, &done);
+    if (result != 1)
+        switch (SSL_get_error(ssl, result)) {
+        case SSL_ERROR_WANT_READ:
+        case SSL_ERROR_WANT_WRITE:
+            return 0;
+        case SSL_ERROR_WANT_ASYNC:
+            pauses++;
+            it->paused = 1;
+            return 1;
+        default:
+            FAIL("the transfer failed\n");
+        }
+    if (!writes)
+        for (i = 0; i < done; i++)
+            if (it->buffer[i] != at(it->place + i))
+                FAIL("byte %zu is wrong\n", it->place + i);
+    it->place += done;
+    return 0;
+}
+
+static void transfer(struct connection *it)
+{
+    struct flow *all = calloc(4, sizeof *all), *of[2] = { all, all + 2 };
+    SSL *sides[2] = { it->server, it->client };
+    int side, way, left = 4;
+    for (side = 0; side < 4; side++)
+        all[side].end = 2000000;
+    SSL_set_mode(it->client, SSL_MODE_ASYNC);
+    while (left > 0)
+        for (left = 0, side = 0; side < 2; side++)
+            for (way = 0; way < 2; way++) {
+                /* While one way's job is paused, the other way waits. */
+                if (of[side][!way].paused)
+                    continue;
+                flows(sides[side], &of[side][way], way);
+                left += of[side][way].place < of[side][way].end || of[side][way].paused;
+            }
+    for (side = 0; side < 4; side++)
+        if (all[side].place != all[side].end)
+            FAIL("it ended early\n");
+    free(all);
+}
+
 static void finish(struct connection *it)
 {
     char text[5] = "";
-    if (SSL_write(it->client, "ping", 4) != 4 || SSL_read(it->server, text, 4) != 4 || strcmp(text, "ping"))
-        FAIL("the server reads something else\n");
-    if (SSL_write(it->server, "pong", 4) != 4 || SSL_read(it->client, text, 4) != 4 || strcmp(text, "pong"))
-        FAIL("the client reads something else\n");
+    if (with_data)
+        transfer(it);
+    else {
+        if (SSL_write(it->client, "ping", 4) != 4 || SSL_read(it->server, text, 4) != 4 || strcmp(text, "ping"))
+            FAIL("the server reads something else\n");
+        if (SSL_write(it->server, "pong", 4) != 4 || SSL_read(it->client, text, 4) != 4 || strcmp(text, "pong"))
+            FAIL("the client reads something else\n");
+    }
     it->done = 1;
     finished++;
 }
@@ -122,7 +200,8 @@ int main(int argc, char **argv)
     if (argc != 6)
         FAIL("CERTIFICATE KEY VERSION HOW COUNT\n");
     version = strcmp(argv[3], "1.2") ? TLS1_3_VERSION : TLS1_2_VERSION;
-    free_some = strcmp(argv[4], "finish") != 0;
+    with_data = strcmp(argv[4], "data") == 0;
+    free_some = strcmp(argv[4], "finish") != 0 && !with_data;
     finish_some = strcmp(argv[4], "free") != 0;
     count = atoi(argv[5]);
     for_server = context(TLS_server_method(), version);
