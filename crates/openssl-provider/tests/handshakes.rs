@@ -122,7 +122,8 @@ fn data_goes_both_ways_through_the_device() {
         for version in ["1.2", "1.3"] {
             let host = Host::new(
                 jobs,
-                "cipher_threshold = 0\ndigest_threshold = 0\nmac_threshold = 0",
+                "cipher_threshold = 0\ndigest_threshold = 0\nmac_threshold = 0\n\
+                 device_with = service_default = { fixed_ns = 500_000 }",
             );
             let printed = handshakes(&host, &[], "p256", version, "data", 1);
             assert!(printed["pauses"] > 50, "{printed:?}");
