@@ -10,7 +10,6 @@
  * It prints how often that went well, and how often not. OpenSSL's functions are declared here, since its headers need
  * not be installed.
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
