@@ -76,6 +76,7 @@ impl Param {
     };
 }
 
+pub(crate) const PARAM_INTEGER: c_uint = 1;
 pub(crate) const PARAM_UTF8_STRING: c_uint = 4;
 pub(crate) const PARAM_UTF8_PTR: c_uint = 6;
 /// A size that has not been set.

@@ -1,9 +1,11 @@
 //! Lists of `OSSL_PARAM`.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
-use crate::abi::{CoreGetParams, PARAM_UNMODIFIED, PARAM_UTF8_PTR, PARAM_UTF8_STRING, Param};
+use crate::abi::{
+    CoreGetParams, PARAM_INTEGER, PARAM_UNMODIFIED, PARAM_UTF8_PTR, PARAM_UTF8_STRING, Param,
+};
 
 /// What the core's configuration says under `name`.
 ///
@@ -104,5 +106,58 @@ unsafe fn all<'a>(params: *const Param) -> &'a [Param] {
             len += 1;
         }
         std::slice::from_raw_parts(params, len)
+    }
+}
+
+/// The value under `key` in a list to be filled in, if it is asked for.
+///
+/// # Safety
+///
+/// A list that ends as it must, in nobody else's hands.
+unsafe fn asked<'a>(mut list: *mut Param, key: &CStr) -> Option<&'a mut Param> {
+    // SAFETY: the caller's: every entry but the last has a key.
+    unsafe {
+        while !list.is_null() && !(*list).key.is_null() {
+            if CStr::from_ptr((*list).key) == key {
+                return Some(&mut *list);
+            }
+            list = list.add(1);
+        }
+    }
+    None
+}
+
+/// Gives a text, by a pointer to it, to who asks for it under `key`.
+///
+/// # Safety
+///
+/// As [`asked`], with good places for what is asked for.
+pub(crate) unsafe fn set_text(list: *mut Param, key: &CStr, text: &'static CStr) {
+    // SAFETY: the caller's.
+    if let Some(one) = unsafe { asked(list, key) }
+        && one.data_type == PARAM_UTF8_PTR
+        && !one.data.is_null()
+    {
+        // SAFETY: a place for a pointer.
+        unsafe { *one.data.cast::<*const c_char>() = text.as_ptr() };
+        one.return_size = text.count_bytes();
+    }
+}
+
+/// Gives an `int` to who asks for it under `key`.
+///
+/// # Safety
+///
+/// As [`asked`], with good places for what is asked for.
+pub(crate) unsafe fn set_int(list: *mut Param, key: &CStr, number: c_int) {
+    // SAFETY: the caller's.
+    if let Some(one) = unsafe { asked(list, key) }
+        && one.data_type == PARAM_INTEGER
+        && one.data_size == size_of::<c_int>()
+        && !one.data.is_null()
+    {
+        // SAFETY: a place for an `int`.
+        unsafe { *one.data.cast::<c_int>() = number };
+        one.return_size = size_of::<c_int>();
     }
 }

@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::abi::{
-    Algorithm, CoreGetLibctx, CoreGetParams, Dispatch, Param, ParamCallback, core, operation,
-    provider,
+    Algorithm, CoreGetLibctx, CoreGetParams, Dispatch, PARAM_INTEGER, PARAM_UTF8_PTR, Param,
+    ParamCallback, core, operation, provider,
 };
 use crate::config::{self, Level, Settings};
 use crate::process::{Provider, without_signals};
@@ -60,8 +60,10 @@ pub unsafe extern "C" fn OSSL_provider_init(
         // SAFETY: the function under this id is of this type.
         let get_params = unsafe { std::mem::transmute::<*const c_void, CoreGetParams>(get_params) };
         // SAFETY: the caller's.
-        let settings = match unsafe { settings(get_params, handle) } {
-            Ok(settings) => settings,
+        let given = unsafe { given(get_params, handle) };
+        let read = given.and_then(|given| Ok((settings(&given)?, said(&given))));
+        let (settings, said) = match read {
+            Ok(read) => read,
             Err(bad) => {
                 error::raise(&bad.to_string());
                 // Most programs go on without what their configuration asks for, and say nothing.
@@ -71,20 +73,21 @@ pub unsafe extern "C" fn OSSL_provider_init(
         };
         // SAFETY: the caller's.
         unsafe { leave_random_numbers(handle, from_core.cast()) };
-        begin(settings, to_core, context);
+        begin(settings, &said, to_core, context);
         1
     });
     catch_unwind(run).unwrap_or(0)
 }
 
-fn begin(settings: Settings, to_core: *mut *const c_void, context: *mut *mut c_void) {
+/// `said` is what the settings were made of.
+fn begin(settings: Settings, said: &str, to_core: *mut *const c_void, context: *mut *mut c_void) {
     let crypto = libcrypto::crypto();
     // SAFETY: it takes a function, at any time before OPENSSL_cleanup().
     unsafe { (crypto.OPENSSL_atexit)(at_exit) };
     log(
         &settings,
         Level::Info,
-        &format!("loaded, with device {}", settings.device.name),
+        &format!("loaded, with device {}; {said}", settings.device.name),
     );
     // Never freed: an operation may still have it when OpenSSL is done with it.
     let provider: &'static Provider = Box::leak(Box::new(Provider::new(settings)));
@@ -146,10 +149,10 @@ unsafe fn core_function(mut functions: *const Dispatch, id: c_int) -> Option<*co
 /// # Safety
 ///
 /// `get` is the core's function, and `handle` the core's handle.
-unsafe fn settings(
+unsafe fn given(
     get: CoreGetParams,
     handle: *const c_void,
-) -> Result<Settings, config::BadSetting> {
+) -> Result<BTreeMap<String, String>, config::BadSetting> {
     let mut given = BTreeMap::new();
     for name in config::NAMES {
         let key = CString::new(name).unwrap_or_default();
@@ -159,16 +162,31 @@ unsafe fn settings(
         }
     }
     config::from_environment(&mut given, std::env::vars_os())?;
+    Ok(given)
+}
+
+/// What was given, for who wonders which of it has arrived.
+fn said(given: &BTreeMap<String, String>) -> String {
+    let all: Vec<_> = (given.iter())
+        .map(|(name, value)| format!("{name} = {}", value.trim()))
+        .collect();
+    match all.as_slice() {
+        [] => "no settings".to_owned(),
+        all => format!("settings: {}", all.join("; ")),
+    }
+}
+
+fn settings(given: &BTreeMap<String, String>) -> Result<Settings, config::BadSetting> {
     // A program whose first use of libcrypto is in a job loads us there, and a job's stack is too small for the reader
     // of a device file.
-    let read = || Settings::new(&given);
+    let read = || Settings::new(given);
     thread::scope(|scope| {
         let reader = without_signals(|| thread::Builder::new().spawn_scoped(scope, read));
         match reader.map(thread::ScopedJoinHandle::join) {
             Ok(Ok(settings)) => settings,
             Ok(Err(panic)) => std::panic::resume_unwind(panic),
             // No thread is to be had, and nor will the device's.
-            Err(_) => Settings::new(&given),
+            Err(_) => Settings::new(given),
         }
     })
 }
@@ -225,13 +243,48 @@ unsafe extern "C" fn query(
     }
 }
 
+/// What `openssl list -providers` says of it.
+const ABOUT: [(&CStr, &CStr); 3] = [
+    (c"name", c"Simulated accelerator"),
+    (c"version", VERSION),
+    (c"buildinfo", VERSION),
+];
+
+const VERSION: &CStr = {
+    match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(version) => version,
+        Err(_) => panic!(),
+    }
+};
+
 unsafe extern "C" fn gettable_params(_context: *mut c_void) -> *const Param {
-    static NONE: [Param; 1] = [Param::END];
-    NONE.as_ptr()
+    const fn one(key: &'static CStr, data_type: std::ffi::c_uint) -> Param {
+        Param {
+            key: key.as_ptr(),
+            data_type,
+            ..Param::END
+        }
+    }
+    static LIST: [Param; 5] = [
+        one(ABOUT[0].0, PARAM_UTF8_PTR),
+        one(ABOUT[1].0, PARAM_UTF8_PTR),
+        one(ABOUT[2].0, PARAM_UTF8_PTR),
+        one(c"status", PARAM_INTEGER),
+        Param::END,
+    ];
+    LIST.as_ptr()
 }
 
-unsafe extern "C" fn get_params(_context: *mut c_void, _params: *mut Param) -> c_int {
-    1
+unsafe extern "C" fn get_params(_context: *mut c_void, params: *mut Param) -> c_int {
+    entry(|| {
+        for (key, value) in ABOUT {
+            // SAFETY: OpenSSL's list.
+            unsafe { params::set_text(params, key, value) };
+        }
+        // SAFETY: OpenSSL's list.
+        unsafe { params::set_int(params, c"status", 1) };
+        Ok(())
+    })
 }
 
 /// The groups of TLS whose keys are ours: libssl takes a group only from the provider that has its keys.

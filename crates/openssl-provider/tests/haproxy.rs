@@ -264,19 +264,19 @@ fn try_haproxy_shows_what_it_says() {
     let preload = format!("--preload={}", common::async_capi().display());
     let hello = "hello from behind the device";
     let cases: [(&[&str], _, usize, &str); 9] = [
-        (&[], None, 2, "2 handshakes, 0 failed"),
-        (&[&preload], None, 2, "2 handshakes, 0 failed"),
-        (&["full"], None, 8, "8 handshakes, 0 failed"),
-        (&["slow"], None, 8, "8 handshakes, 0 failed"),
-        (&["failed"], None, 2, "2 handshakes, 1 failed"),
+        (&[], None, 2, "2 handshakes went well, 0 failed"),
+        (&[&preload], None, 2, "2 handshakes went well, 0 failed"),
+        (&["full"], None, 8, "8 handshakes went well, 0 failed"),
+        (&["slow"], None, 8, "8 handshakes went well, 0 failed"),
+        (&["failed"], None, 2, "2 handshakes went well, 1 failed"),
         (&["lost"], None, 2, "timed out      1"),
-        (&["wrong"], None, 2, "2 handshakes, 1 failed"),
+        (&["wrong"], None, 2, "2 handshakes went well, 1 failed"),
         (&["dead"], None, 2, "deaths         1"),
         (
             &["dead"],
             Some(("SIMACCEL_FALLBACK", "yes")),
             2,
-            "2 handshakes, 0 failed",
+            "2 handshakes went well, 0 failed",
         ),
     ];
     for (args, setting, served, text) in cases {

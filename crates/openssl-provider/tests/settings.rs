@@ -105,6 +105,24 @@ fn the_environment_wins_over_the_section() {
         "{errors}"
     );
     assert!(errors.contains("simaccel: opened qat-c62x-1"), "{errors}");
+    assert!(errors.contains("; seed = 3;"), "{errors}");
+}
+
+#[test]
+fn openssl_lists_it() {
+    if !has_openssl() {
+        return;
+    }
+    let host = Host::new(Jobs::Stock, "");
+    let listed = stdout(&host.openssl(&["list", "-providers", "-verbose"]));
+    let ours = listed.split_once("  simaccel\n").expect("it is listed").1;
+    for line in [
+        "name: Simulated accelerator".to_owned(),
+        format!("version: {}", env!("CARGO_PKG_VERSION")),
+        "status: active".to_owned(),
+    ] {
+        assert!(ours.contains(&line), "{line}: {listed}");
+    }
 }
 
 #[test]

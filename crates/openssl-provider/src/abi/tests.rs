@@ -57,6 +57,7 @@ fn assertions() -> String {
             add(&format!("{prefix}{name}"), *number as usize);
         }
     }
+    add("OSSL_PARAM_INTEGER", PARAM_INTEGER as usize);
     add("OSSL_PARAM_UTF8_PTR", PARAM_UTF8_PTR as usize);
     add("OSSL_PARAM_UNMODIFIED", PARAM_UNMODIFIED);
     macro_rules! record {
