@@ -41,6 +41,17 @@ fn the_table_has_a_verified_row_for_each_way_of_being_woken() {
     assert_eq!(stderr(&output), "");
 }
 
+/// However busy the machine is while a row lasts.
+#[test]
+fn the_shortest_row_has_an_operation() {
+    let output = run_ok(&["bench", "--duration", "1us", "--format", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    for row in rows(&report) {
+        assert!(row["completed"].as_u64() >= Some(1), "{row}");
+        assert_eq!(row["verified"], true, "{row}");
+    }
+}
+
 #[test]
 fn json_has_the_stable_fields() {
     let report = json(&["--jobs", "50"]);
