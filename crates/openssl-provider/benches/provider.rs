@@ -203,7 +203,7 @@ impl Computation {
             } else {
                 let fetch: Fetch = libcrypto.get(c"EVP_CIPHER_fetch");
                 let make: Make = libcrypto.get(c"EVP_CIPHER_CTX_new");
-                let init: Init = libcrypto.get(c"EVP_EncryptInit_ex2");
+                let init: Init = libcrypto.get(c"EVP_CipherInit_ex2");
                 let cipher = fetch(none, name.as_ptr(), std::ptr::null());
                 let context = make();
                 let (key, iv) = ([7_u8; 32], [9_u8; 16]);
