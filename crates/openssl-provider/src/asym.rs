@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use offload::{Buffer, CustomWork, FailureKind, MAX_DATA_BYTES, Op, OpKind, Output, Request};
 
 use crate::abi::{Bytes, BytesMut, Param};
+use crate::config::Class;
 use crate::entry;
 use crate::evp::{MdCtx, PkeyCtx, check, failed, quietly};
 use crate::keys::{self, Numbers};
@@ -120,8 +121,23 @@ impl Context {
         Ok(())
     }
 
-    pub(crate) fn key(&self) -> Option<&Numbers> {
-        self.key.as_deref()
+    /// What the device takes a result with this key for; none if it is not put there, or only asked how long it is.
+    pub(crate) fn kind(
+        &self,
+        class: Class,
+        out: BytesMut,
+        of: impl FnOnce(&Numbers) -> Option<OpKind>,
+    ) -> Option<OpKind> {
+        let kind = self
+            .key
+            .as_deref()
+            .filter(|_| !out.is_null())
+            .and_then(of)?;
+        if self.provider.settings.offloads(class) {
+            return Some(kind);
+        }
+        self.provider.in_software(kind);
+        None
     }
 
     fn state(&self) -> Result<&Arc<State>, String> {

@@ -64,16 +64,7 @@ unsafe extern "C" fn decrypt(
     // SAFETY: OpenSSL's.
     entry(|| unsafe {
         let it = context(it);
-        let mut kind = it
-            .key()
-            .and_then(|key| key.decrypt)
-            .filter(|_| !out.is_null());
-        if let Some(one) = kind
-            && !it.provider.settings.offloads(Class::Decrypt)
-        {
-            it.provider.in_software(one);
-            kind = None;
-        }
+        let kind = it.kind(Class::Decrypt, out, |key| key.decrypt);
         it.compute(kind, compute, bytes(data, data_len), (out, len, room))
     })
 }

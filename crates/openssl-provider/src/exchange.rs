@@ -51,16 +51,7 @@ unsafe extern "C" fn derive(it: *mut c_void, out: BytesMut, len: *mut usize, roo
     // SAFETY: OpenSSL's.
     entry(|| unsafe {
         let it = context(it);
-        let mut kind = it
-            .key()
-            .and_then(|key| key.derive)
-            .filter(|_| !out.is_null());
-        if let Some(one) = kind
-            && !it.provider.settings.offloads(Class::Derive)
-        {
-            it.provider.in_software(one);
-            kind = None;
-        }
+        let kind = it.kind(Class::Derive, out, |key| key.derive);
         it.compute(kind, compute, &[], (out, len, room))
     })
 }

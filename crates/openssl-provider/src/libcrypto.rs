@@ -20,7 +20,7 @@ pub(crate) type FdCleanup =
 macro_rules! functions {
     ($table:ident: $($name:ident: fn($($arg:ty),* $(,)?) $(-> $ret:ty)?;)*) => {
         /// Functions, each under its C name.
-        #[allow(non_snake_case)]
+        #[allow(non_snake_case, reason = "the names are C's")]
         pub(crate) struct $table {
             $(pub(crate) $name: unsafe extern "C" fn($($arg),*) $(-> $ret)?,)*
         }

@@ -2,29 +2,15 @@
 //! which HSMs do not do, is done here, and so is hashing a message.
 
 use std::ffi::{c_char, c_int, c_void};
-use std::ptr;
-
-use offload::OpKind;
 
 use crate::abi::{Algorithm, Bytes, BytesMut, Dispatch, Param, signature as id};
-use crate::asym::{self, Context, Inner, bytes, call, context, with_key};
+use crate::asym::{self, Inner, bytes, call, context, with_key};
 use crate::config::Class;
 use crate::entry;
-use crate::evp::{DEFAULT, MdCtx, NONE, check, library_context};
+use crate::evp::{DEFAULT, MdCtx, NONE, check, checked, library_context};
 use crate::keys::Numbers;
 use crate::libcrypto::{Ptr, Str, crypto};
 use crate::provider::PROPERTIES;
-
-/// What the device takes a signature with this key for; none if it is not put there.
-fn kind(it: &Context) -> Option<OpKind> {
-    let offloads = it.provider.settings.offloads(Class::Sign);
-    let kind = it.key()?.sign?;
-    if offloads {
-        return Some(kind);
-    }
-    it.provider.in_software(kind);
-    None
-}
 
 unsafe extern "C" fn new(provider: *mut c_void, _properties: *const c_char) -> *mut c_void {
     // SAFETY: OpenSSL's.
@@ -56,7 +42,7 @@ unsafe extern "C" fn sign(
     // SAFETY: OpenSSL's.
     entry(|| unsafe {
         let it = context(it);
-        let kind = if out.is_null() { None } else { kind(it) };
+        let kind = it.kind(Class::Sign, out, |key| key.sign);
         it.compute(kind, compute, bytes(data, data_len), (out, len, room))
     })
 }
@@ -70,13 +56,9 @@ unsafe extern "C" fn verify_init(it: *mut c_void, key: *mut c_void, params: *con
     })
 }
 
-/// Whether a signature is right. Whoever asks is told no more than that.
+/// Whether a signature is right, for which libcrypto says 1 and nothing else. Whoever asks is told no more.
 fn verified(yes: c_int) -> Result<(), String> {
-    if yes == 1 {
-        return Ok(());
-    }
-    // libcrypto has put its reasons into the queue.
-    Err(String::new())
+    checked(c_int::from(yes == 1))
 }
 
 unsafe extern "C" fn verify(
@@ -141,11 +123,6 @@ fn with_message(
 ) -> Result<Inner, String> {
     let made = MdCtx::new()?;
     let mut key_context = NONE;
-    let digest = if digest.is_null() {
-        ptr::null()
-    } else {
-        digest
-    };
     // SAFETY: contexts and a key of ours, the caller's name and parameters. The key's context belongs to the other.
     let done = unsafe {
         let library = library_context()?;
@@ -238,7 +215,7 @@ unsafe extern "C" fn digest_sign_final(
     // SAFETY: OpenSSL's.
     entry(|| unsafe {
         let it = context(it);
-        let kind = if out.is_null() { None } else { kind(it) };
+        let kind = it.kind(Class::Sign, out, |key| key.sign);
         it.compute(kind, compute, &[], (out, len, room))
     })
 }
@@ -265,7 +242,7 @@ unsafe extern "C" fn digest_sign(
     // SAFETY: OpenSSL's.
     entry(|| unsafe {
         let it = context(it);
-        let kind = if out.is_null() { None } else { kind(it) };
+        let kind = it.kind(Class::Sign, out, |key| key.sign);
         it.compute(kind, compute, bytes(data, data_len), (out, len, room))
     })
 }
