@@ -200,6 +200,10 @@ pub(crate) struct LoadArgs {
     /// engine, for the trace viewers of Perfetto and Chrome. About 200 bytes an operation.
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
+    /// Write the results to this file as a page for a browser: one file, which needs no network and no
+    /// other.
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
     /// How the results are printed. If the run fails midway, the rows so far are, and JSON then has
     /// a field "error".
     #[arg(long, value_enum, default_value_t = Format::Table)]

@@ -161,6 +161,12 @@ pub(crate) enum InputError {
     OptionWithoutSim { option: &'static str },
     #[error("cannot write {}: {source}; give --trace the name of a file that can be written", path.display())]
     BadTrace { path: PathBuf, source: io::Error },
+    #[error("{} is not a report of 'demo-cli bench --format json': {message}", path.display())]
+    NotAReport { path: PathBuf, message: String },
+    #[error(
+        "--report takes the name of a file; to see the figures on standard output use --format"
+    )]
+    ReportToStdout,
     #[error(
         "--jobs, --sizes, --notify and --completion make {rows} rows, more than {most}; give fewer values"
     )]

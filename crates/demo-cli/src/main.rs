@@ -14,11 +14,15 @@ mod encrypt;
 mod engine;
 mod error;
 mod example;
+mod human;
 mod out;
+mod page;
+mod progress;
 mod report;
 mod shell;
 mod simulate;
 mod system;
+mod target;
 mod units;
 
 use std::process::ExitCode;

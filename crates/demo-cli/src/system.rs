@@ -72,6 +72,27 @@ pub(crate) fn read_text(
     }
 }
 
+/// Reads the text of a `what` file of at most `most` bytes that holds nothing secret.
+pub(crate) fn read_plain_text(
+    path: &Path,
+    what: &'static str,
+    most: u64,
+) -> Result<String, InputError> {
+    let path = || path.to_owned();
+    let mut bytes = Vec::new();
+    File::open(path())
+        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
+        .map_err(|source| InputError::Unreadable {
+            path: path(),
+            source,
+        })?;
+    if bytes.len() as u64 > most {
+        let path = path();
+        return Err(InputError::TooLargeFile { path, what, most });
+    }
+    String::from_utf8(bytes).map_err(|_| InputError::NotText { path: path(), what })
+}
+
 /// This machine's memory in bytes, where that can be told.
 pub(crate) fn memory_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;

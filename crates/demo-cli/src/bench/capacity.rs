@@ -1,23 +1,27 @@
 //! What a device, and its modelled host, can do.
 
 use offload::OpKind;
+use serde::{Deserialize, Serialize};
 use sim_engine::{Completions, DeviceConfig, InstanceChoice};
+
+use super::options::{BenchOptions, Case};
+use super::pace::{POLL_EVERY, nanos};
 
 /// What a row asks of a device.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
-    pub(crate) op: OpKind,
-    pub(crate) size: usize,
+struct Asked {
+    op: OpKind,
+    size: usize,
     /// Threads that run jobs.
-    pub(crate) threads: u32,
+    threads: u32,
     /// What an operation waits for a poll, at most.
-    pub(crate) poll_ns: u64,
+    poll_ns: u64,
     /// What an operation costs the modelled host; 0: nothing is modelled.
-    pub(crate) host_ns: u64,
+    host_ns: u64,
 }
 
 /// What the device can do with one kind of operation.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub(crate) struct Capacity {
     /// Of the engines.
     pub(crate) ops_per_s: f64,
@@ -27,6 +31,27 @@ pub(crate) struct Capacity {
     pub(crate) jobs_enough: u64,
     /// Requests that the rings for this kind hold.
     pub(crate) places: u64,
+}
+
+/// What the device of a run can do with the operations of a row.
+pub(crate) fn of_case(options: &BenchOptions, case: Case) -> Option<Capacity> {
+    let device = options.engine.device()?;
+    let host_ns = match options.is_virtual() {
+        true => device.host.op_ns,
+        false => 0,
+    };
+    let asked = Asked {
+        op: options.op,
+        size: case.size,
+        threads: u32::try_from(options.threads).unwrap_or(u32::MAX),
+        poll_ns: if case.is_polled() {
+            nanos(POLL_EVERY)
+        } else {
+            0
+        },
+        host_ns,
+    };
+    capacity(device, asked)
 }
 
 /// Whether anything takes time on `device` that the host does not spend itself.
@@ -40,7 +65,7 @@ pub(crate) fn models_time(device: &DeviceConfig, op: OpKind, size: usize) -> boo
 }
 
 /// What `device` can do, if its engines are bounded and take time.
-pub(crate) fn capacity(device: &DeviceConfig, asked: Asked) -> Option<Capacity> {
+fn capacity(device: &DeviceConfig, asked: Asked) -> Option<Capacity> {
     let Asked { op, size, .. } = asked;
     let slow = device.faults.slow;
     // On average, with those that are slow.

@@ -2,14 +2,15 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::options::Case;
+use crate::report::Name;
 
 /// How our jobs compare with libcrypto's, told in one way.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Comparison {
-    pub(crate) notify: &'static str,
+    pub(crate) notify: Name,
     pub(crate) jobs: usize,
     pub(crate) size_bytes: usize,
     /// Which rows it is of, where there are others.
@@ -23,7 +24,7 @@ pub(crate) struct Comparison {
 }
 
 /// A figure of several rounds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
     pub(crate) least: f64,
@@ -39,7 +40,7 @@ impl Comparison {
         };
         let ratios: Vec<f64> = rounds.iter().filter_map(ratio).collect();
         Comparison {
-            notify: case.notify.name(),
+            notify: case.notify.name().into(),
             jobs: case.jobs,
             size_bytes: case.size,
             name,

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use offload::{FailureKind, OffloadError, Reason};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::units::show_count;
 
 /// Failed operations, by kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct FailedBy {
     /// The device answered with an error status.
     pub(crate) device_status: u64,

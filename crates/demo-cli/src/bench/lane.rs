@@ -1,7 +1,7 @@
 //! One side of a row: an engine and threads of its own, kept from round to round.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,14 +14,16 @@ use super::capacity;
 use super::options::{BenchOptions, Case, Runtime};
 use super::pace::{Pace, Polling};
 use super::payload::Payload;
-use super::progress::{Progress, TICK};
-use super::stages::{StageTally, Stages, Watch};
+
+use super::stages::{Notes, StageTally, Stages, Watch};
 use super::tally::Tally;
 use super::trace::RowTrace;
+use super::view::{Flow, TICK};
 use super::worker::{self, End, Work};
 use crate::cli::CompletionName;
 use crate::engine::{OpenEngine, Setup};
 use crate::error::{Error, RunError};
+use crate::report::DeviceNote;
 use crate::system::{self, CpuSpent, CpuTime};
 
 /// How long a round lasts, over all threads.
@@ -38,9 +40,11 @@ pub(crate) struct Lane {
     threads: Vec<Thread>,
     reports: Receiver<Result<u64, RunError>>,
     done: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
     /// Of a row with a pace.
     clock: Option<SimClock>,
     stages: Option<Arc<Stages>>,
+    notes: Arc<Notes>,
     wall: Duration,
     /// Operations are due at a rate, whatever the device does.
     open_loop: bool,
@@ -60,6 +64,7 @@ pub(crate) struct Account {
     /// Of the modelled engines' time, where they are bounded.
     pub(crate) utilisation: Option<f64>,
     pub(crate) stages: Option<StageTally>,
+    pub(crate) device_events: Vec<DeviceNote>,
     pub(crate) wall: Duration,
     pub(crate) cpu: CpuSpent,
     /// Context switches, where they can be told.
@@ -85,9 +90,11 @@ impl Lane {
             let jobs = case.jobs.div_ceil(options.threads);
             Arc::new(Stages::new(options.threads, jobs))
         });
+        let notes = Arc::new(Notes::default());
         let watch = stages.as_ref().map(|stages| Watch {
             stages: Arc::clone(stages),
             trace: trace.clone(),
+            notes: Arc::clone(&notes),
         });
         let engine = options.engine.open_with(Setup {
             clock: clock.as_ref(),
@@ -100,8 +107,10 @@ impl Lane {
             threads: Vec::with_capacity(options.threads),
             reports,
             done: Arc::new(AtomicU64::new(0)),
+            stop: Arc::new(AtomicBool::new(false)),
             clock,
             stages,
+            notes,
             wall: Duration::ZERO,
             open_loop: options.rate.is_some(),
             cpu: CpuSpent::default(),
@@ -154,6 +163,7 @@ impl Lane {
                     first_job: (0..thread).map(jobs_of).sum(),
                 }),
                 done: Arc::clone(&self.done),
+                stop: Arc::clone(&self.stop),
             };
             let (orders, ordered) = channel();
             let report = report.clone();
@@ -166,11 +176,12 @@ impl Lane {
         self.collect(|_| {}).map(drop)
     }
 
-    /// Runs one round. Returns what an operation took, in nanoseconds; `None` if none was completed.
+    /// Runs one round; `show` sees how many operations are done, and may end it. Returns what an operation
+    /// took, in nanoseconds; `None` if none was completed.
     pub(crate) fn round(
         &mut self,
         share_of_round: Share,
-        progress: &Progress,
+        mut show: impl FnMut(u64) -> Flow,
     ) -> Result<Option<f64>, RunError> {
         let switches = system::context_switches();
         let cpu = CpuTime::now();
@@ -185,10 +196,10 @@ impl Lane {
             // A thread that is gone is found missing below.
             let _ = thread.orders.send(end);
         }
-        let mut before = 0;
         let completed = self.collect(|done| {
-            progress.add(done - before);
-            before = done;
+            if show(done) != Flow::GoesOn {
+                self.stop.store(true, Ordering::Relaxed);
+            }
         });
         self.done.store(0, Ordering::Relaxed);
         let mut wall = start.elapsed();
@@ -266,6 +277,7 @@ impl Lane {
             counters,
             utilisation,
             stages: self.stages.and_then(|stages| stages.total()),
+            device_events: self.notes.take(),
             wall: self.wall,
             cpu: self.cpu,
             switches: self.switches,

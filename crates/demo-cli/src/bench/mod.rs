@@ -14,12 +14,13 @@ mod ours;
 mod pace;
 mod payload;
 mod peer;
-mod progress;
 mod row;
 mod stages;
 mod tally;
+mod timeline;
 mod trace;
 mod verdict;
+mod view;
 mod worker;
 
 use std::process::ExitCode;
@@ -28,15 +29,19 @@ use std::sync::Arc;
 use self::payload::Payload;
 use self::row::{Given, RowResult};
 use self::trace::Trace;
+use self::view::{Bar, Flow};
 use crate::cli::{BenchArgs, Format, SweepArgs};
 use crate::error::{Error, RunError};
 use crate::out::{Out, say};
-use crate::report::{self, Report};
+use crate::page;
+use crate::report::{self, Report, Row};
 
+pub(crate) use self::capacity::Capacity;
 pub(crate) use self::compare::Comparison;
 pub(crate) use self::failures::FailedBy;
 pub(crate) use self::options::{BenchOptions, Runtime, Until};
 pub(crate) use self::stages::{STAGES, StageTally};
+pub(crate) use self::timeline::{Slot, Timeline};
 
 /// Runs `bench`.
 pub(crate) fn bench(args: BenchArgs, out: &mut Out) -> Result<ExitCode, Error> {
@@ -52,6 +57,8 @@ pub(crate) fn sweep(args: SweepArgs, out: &mut Out) -> Result<ExitCode, Error> {
 fn run(options: &BenchOptions, out: &mut Out) -> Result<ExitCode, Error> {
     let mut payload = load(options, options.lists.sizes[0])?;
     let trace = options.trace.as_deref().map(Trace::create).transpose()?;
+    // Before the run, which may take long: what cannot be written is said at once.
+    let page = options.report.as_deref().map(page::open).transpose()?;
     let mut report = Report::new(options);
     announce(options, &report, out)?;
 
@@ -67,6 +74,7 @@ fn run(options: &BenchOptions, out: &mut Out) -> Result<ExitCode, Error> {
     if let Some(Err(error)) = trace.map(|trace| trace.finish()) {
         failed = failed.or(Some(error));
     }
+    report.verdict = verdict::lines(options, &results);
     report.error = failed.as_ref().map(ToString::to_string);
     match options.format {
         Format::Table => report::table::write(&report, out)?,
@@ -74,6 +82,9 @@ fn run(options: &BenchOptions, out: &mut Out) -> Result<ExitCode, Error> {
         Format::Csv => report::csv::write(&report, out)?,
     }
     let code = conclude(options, &report, &results, out)?;
+    if let Some(target) = page {
+        page::write(&report, target)?;
+    }
     match failed {
         Some(error) => Err(error.into()),
         None => Ok(code),
@@ -91,7 +102,10 @@ fn run_rows(
 ) -> Result<Option<RunError>, Error> {
     let mut size = options.lists.sizes[0];
     let mut software_cpu = baseline::software_cpu(options, payload);
-    for case in options.lists.cases() {
+    let mut view = Bar::new();
+    let cases = options.lists.cases();
+    let all = cases.len();
+    for (number, case) in cases.into_iter().enumerate() {
         // A trace is written whoever reads the report.
         if trace.is_none() && out.has_lost_reader() {
             break;
@@ -105,14 +119,22 @@ fn run_rows(
             payload,
             software_cpu,
             trace,
+            number,
+            rows: all,
         };
-        match row::run(options, case, &given) {
+        match row::run(options, case, &given, &mut view) {
             Ok(rows) => {
                 for result in rows.results {
-                    report.rows.push(result.row.clone());
+                    report.rows.push(Row {
+                        problems: result.problems.clone(),
+                        ..result.row.clone()
+                    });
                     results.push(result);
                 }
                 report.comparisons.extend(rows.comparison);
+                if rows.flow == Flow::EndRun {
+                    break;
+                }
             }
             Err(Error::Run(error)) => return Ok(Some(error)),
             Err(error) => return Err(error),
@@ -159,7 +181,7 @@ fn conclude(
 ) -> Result<ExitCode, Error> {
     let table = options.format == Format::Table;
     let comparisons = report.comparisons.iter().map(ToString::to_string);
-    for line in comparisons.chain(verdict::lines(options, results)) {
+    for line in comparisons.chain(report.verdict.iter().cloned()) {
         if table {
             out.line(line)?;
         } else {

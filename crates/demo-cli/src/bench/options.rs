@@ -43,6 +43,7 @@ pub(crate) struct BenchOptions {
     /// Stages are measured also where that costs throughput.
     pub(crate) stages: bool,
     pub(crate) trace: Option<PathBuf>,
+    pub(crate) report: Option<PathBuf>,
     /// An operation that the device fails fails the run.
     pub(crate) no_fallback: bool,
     pub(crate) format: Format,
@@ -68,6 +69,13 @@ pub(crate) struct Case {
     pub(crate) jobs: usize,
     pub(crate) completion: Option<CompletionName>,
     pub(crate) notify: NotifyName,
+}
+
+impl Case {
+    /// Whether a timer polls the device.
+    pub(crate) fn is_polled(self) -> bool {
+        self.completion == Some(CompletionName::Poll)
+    }
 }
 
 impl Lists {
@@ -200,6 +208,7 @@ impl BenchOptions {
             input: args.input,
             stages: args.stages,
             trace: args.trace,
+            report: args.report,
             no_fallback: args.no_fallback,
             format: args.format,
             notes,
@@ -236,6 +245,14 @@ impl BenchOptions {
     pub(crate) fn computes(&self) -> bool {
         let on_device = |d: &DeviceConfig| d.computes(self.op, self.is_virtual());
         self.engine.device().is_none_or(on_device)
+    }
+
+    /// The same, as it is called in the report.
+    pub(crate) fn results(&self) -> &'static str {
+        match self.computes() {
+            true => "computed",
+            false => "modelled",
+        }
     }
 
     /// Who completes the operations of a row, as it is called in the report.

@@ -17,6 +17,8 @@ pub(crate) struct OurJobs {
     set: JobSet<()>,
     shared: Rc<Shared>,
     limit: usize,
+    /// Of the client's counts, which are those of all threads, the first one tells.
+    tells_retries: bool,
 }
 
 struct Shared {
@@ -32,6 +34,7 @@ impl OurJobs {
             set,
             shared: Rc::new(Shared { client, desk }),
             limit: work.jobs,
+            tells_retries: work.thread == 0,
         })
     }
 }
@@ -71,6 +74,13 @@ impl Jobs for OurJobs {
 
     fn give_up(&mut self) {
         self.set.cancel_all(|_, ()| {});
+    }
+
+    fn retries(&self) -> u64 {
+        match self.tells_retries {
+            true => self.shared.client.stats().ring_full,
+            false => 0,
+        }
     }
 
     fn account(&self, tally: &mut Tally) {

@@ -67,6 +67,8 @@ pub(super) struct Paced<'a> {
     times: Vec<Times>,
     next_poll: u64,
     last_progress: u64,
+    /// When the round began.
+    round_began: u64,
     /// Starts since the virtual clock moved, and when that was.
     at_once: (u64, u64),
 }
@@ -115,6 +117,7 @@ impl<'a> Paced<'a> {
             times: vec![Times::default(); work.jobs],
             next_poll: 0,
             last_progress: 0,
+            round_began: 0,
             at_once: (0, 0),
         }
     }
@@ -142,7 +145,11 @@ impl<'a> Paced<'a> {
         }
         self.next_poll = start.saturating_add(nanos(POLL_EVERY));
         self.last_progress = start;
+        self.round_began = start;
         loop {
+            if thread.work.is_stopped() {
+                plan.last = thread.next;
+            }
             let resumed = self.resume_ready(thread)?;
             let began = self.begin_due(thread, &mut plan)?;
             let polled = self.poll_if_due(thread, true);
@@ -155,6 +162,7 @@ impl<'a> Paced<'a> {
             }
             if thread.jobs.in_flight() == 0 && !plan.goes_on(self.now(), thread.next) {
                 thread.show_progress();
+                thread.end_round(self.now() - start);
                 if let (Some(arrivals), Some(until)) = (&mut plan.arrivals, plan.until) {
                     thread.tally.not_begun += arrivals.count_until(until);
                 }
@@ -242,6 +250,7 @@ impl<'a> Paced<'a> {
         let mut times = self.times[place];
         let now = self.now();
         let (mut resumed, mut n) = (now, 0);
+        let (began, elapsed) = (self.round_began, thread.elapsed_ns);
         let completed = thread.settle(place, |at| {
             if let SimClock::Real(clock) = &pace.clock {
                 // By the job's own clock, to the moment.
@@ -250,7 +259,11 @@ impl<'a> Paced<'a> {
                 times.intended = times.intended.min(times.begun);
             }
             n = at.n;
-            Duration::from_nanos(resumed.saturating_sub(times.intended))
+            let ended = elapsed + resumed.saturating_sub(began);
+            (
+                Duration::from_nanos(resumed.saturating_sub(times.intended)),
+                ended,
+            )
         });
         if completed {
             let late = times.begun.saturating_sub(times.intended);

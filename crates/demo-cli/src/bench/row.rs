@@ -5,15 +5,16 @@ use std::time::{Duration, Instant};
 
 use offload::Counters;
 
+use super::capacity;
 use super::compare::Comparison;
 use super::lane::{Account, Lane, Share, share};
 use super::options::{BenchOptions, Case, Runtime, Until};
 use super::payload::Payload;
-use super::progress::Progress;
 use super::tally::{Tally, name_of};
 use super::trace::Trace;
+use super::view::{Flow, RowBegins, View};
 use crate::error::{Error, RunError};
-use crate::report::{self, InFlight, Latency, Row, Stages};
+use crate::report::{self, InFlight, Latency, OverTime, Row, Stages};
 use crate::system;
 use crate::units::show_count;
 
@@ -27,6 +28,8 @@ pub(crate) struct Rows {
     /// A row for each runtime.
     pub(crate) results: Vec<RowResult>,
     pub(crate) comparison: Option<Comparison>,
+    /// How the run goes on.
+    pub(crate) flow: Flow,
 }
 
 /// A row and what is wrong with it.
@@ -45,20 +48,34 @@ pub(crate) struct Given<'a> {
     /// Processor time of an operation in software, where it was measured.
     pub(crate) software_cpu: Option<Duration>,
     pub(crate) trace: Option<&'a Arc<Trace>>,
+    /// The row's number, counted from 0, and how many there are.
+    pub(crate) number: usize,
+    pub(crate) rows: usize,
 }
 
 /// Runs the rows of one case, from fresh engines to closed ones.
-pub(crate) fn run(options: &BenchOptions, case: Case, given: &Given<'_>) -> Result<Rows, Error> {
+pub(crate) fn run(
+    options: &BenchOptions,
+    case: Case,
+    given: &Given<'_>,
+    view: &mut dyn View,
+) -> Result<Rows, Error> {
     let name = name(options, case);
     // How far virtual time has come nobody sees from outside.
     let until = match (options.is_virtual(), options.until) {
         (true, Until::Time(_)) => None,
         (_, until) => Some(until),
     };
-    let progress = Progress::new(case.notify.name(), until, options.runtimes.len());
+    view.begin(RowBegins {
+        name: &name,
+        number: given.number,
+        rows: given.rows,
+        until,
+        lanes: options.runtimes.len(),
+    });
     let fds_before = system::open_fds();
     let mut lanes = Vec::new();
-    let mut ran = Ok(Vec::new());
+    let mut ran = Ok((Vec::new(), Flow::GoesOn));
     for &runtime in &options.runtimes {
         let trace = given.trace.map(|trace| {
             let name = row_name(options, &name, runtime);
@@ -70,15 +87,15 @@ pub(crate) fn run(options: &BenchOptions, case: Case, given: &Given<'_>) -> Resu
         }
     }
     if ran.is_ok() {
-        ran = take_turns(&mut lanes, options.until, &progress).map_err(Error::from);
+        ran = take_turns(&mut lanes, options.until, view).map_err(Error::from);
     }
-    progress.finish();
+    view.end();
     // All of them, whatever went wrong with one.
     let accounts: Vec<_> = lanes
         .into_iter()
         .map(|lane| (lane.runtime, lane.close()))
         .collect();
-    let rounds = ran?;
+    let (rounds, flow) = ran?;
     let fds_after = settled_fds(fds_before);
 
     let mut results = Vec::new();
@@ -94,7 +111,7 @@ pub(crate) fn run(options: &BenchOptions, case: Case, given: &Given<'_>) -> Resu
             name: row_name(options, &name, runtime),
             case,
             problems: audit.problems(),
-            row: row(options, case, runtime, &account, given.software_cpu),
+            row: row(options, case, runtime, account, given.software_cpu),
         });
     }
     // Whose they are cannot be told where lanes ran side by side.
@@ -107,6 +124,7 @@ pub(crate) fn run(options: &BenchOptions, case: Case, given: &Given<'_>) -> Resu
     Ok(Rows {
         results,
         comparison,
+        flow,
     })
 }
 
@@ -135,18 +153,20 @@ fn row_name(options: &BenchOptions, name: &str, runtime: Runtime) -> String {
 }
 
 /// Runs the lanes in rounds, first one first and then the other, so that whatever else the machine does
-/// meets all of them. Returns for each round what an operation took in each lane, in nanoseconds.
+/// meets all of them. Returns for each round what an operation took in each lane, in nanoseconds, and how
+/// the run goes on.
 fn take_turns(
     lanes: &mut [Lane],
     until: Until,
-    progress: &Progress,
-) -> Result<Vec<Vec<Option<f64>>>, RunError> {
+    view: &mut dyn View,
+) -> Result<(Vec<Vec<Option<f64>>>, Flow), RunError> {
     let rounds = match (lanes.len(), until) {
         (1, _) => 1,
         (_, Until::Time(_)) => ROUNDS,
         (_, Until::Operations(total)) => ROUNDS.min(total),
     };
     let mut took = Vec::new();
+    let (mut flow, mut done_before) = (Flow::GoesOn, 0);
     for round in 0..rounds {
         let length = match until {
             Until::Time(time) => Share::Time(time / rounds as u32), // a few
@@ -160,11 +180,20 @@ fn take_turns(
             order.reverse();
         }
         for at in order {
-            ns_per_op[at] = lanes[at].round(length, progress)?;
+            let mut done_here = 0;
+            ns_per_op[at] = lanes[at].round(length, |done| {
+                done_here = done;
+                flow = flow.max(view.tick(done_before + done));
+                flow
+            })?;
+            done_before += done_here;
+            if flow != Flow::GoesOn {
+                return Ok((took, flow));
+            }
         }
         took.push(ns_per_op);
     }
-    Ok(took)
+    Ok((took, flow))
 }
 
 /// How many descriptors are open once everything has let go: a thread that is just ending can
@@ -253,7 +282,7 @@ fn row(
     options: &BenchOptions,
     case: Case,
     runtime: Runtime,
-    account: &Account,
+    account: Account,
     software_cpu: Option<Duration>,
 ) -> Row {
     let tally = &account.tally;
@@ -276,20 +305,21 @@ fn row(
     let apart = !(polled && options.computes()) && options.rate.is_none();
     let offload_ratio = host_cpu_us.zip(software_cpu_us).filter(|_| apart);
     Row {
-        engine: options.engine.name(),
+        engine: options.engine.name().into(),
         device: options.engine.device().map(|d| d.name.clone()),
-        clock: options.clock.name(),
-        runtime: runtime.name(),
-        notify: case.notify.name(),
-        completion: options.completion(case),
-        op: options.op.name(),
+        clock: options.clock.name().into(),
+        runtime: runtime.name().into(),
+        notify: case.notify.name().into(),
+        completion: options.completion(case).into(),
+        op: options.op.name().into(),
         size_bytes: case.size,
         jobs: case.jobs,
         threads: options.threads,
         load: match options.rate {
             None => "closed",
             Some(_) => "open",
-        },
+        }
+        .into(),
         rate_per_s: options.rate,
         completed: tally.completed,
         failed: tally.failed,
@@ -319,12 +349,13 @@ fn row(
             max: tally.set.in_flight_max.max(in_flight_mean.ceil() as usize),
         },
         engine_utilisation: account.utilisation,
-        results: if options.computes() {
-            "computed"
-        } else {
-            "modelled"
-        },
+        results: options.results().into(),
         verified: options.computes() && tally.wrong == 0 && tally.completed > 0,
+        capacity: capacity::of_case(options, case),
+        latency_counts: report::distribution(&tally.latency_ns),
+        over_time: OverTime::new(&tally.timeline),
+        device_events: account.device_events,
+        problems: Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use sim_engine::{DeviceEvent, Observer, OpEnd, OpRecord};
 
 use super::tally::{ID_BITS, new_histogram, record};
 use super::trace::RowTrace;
+use crate::report::DeviceNote;
 
 /// The stages, one after the other: together they are an operation's latency.
 ///
@@ -151,16 +152,51 @@ impl StageTally {
     }
 }
 
+/// What befell a device, the first of it.
+#[derive(Default)]
+pub(crate) struct Notes(Mutex<Vec<DeviceNote>>);
+
+/// Of all that befalls a device, so much is kept.
+const NOTES_MAX: usize = 1000;
+
+impl Notes {
+    fn add(&self, at_ns: u64, what: &'static str, endpoint: u32) {
+        let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if notes.len() < NOTES_MAX {
+            notes.push(DeviceNote {
+                at_s: at_ns as f64 / 1e9,
+                what: what.into(),
+                endpoint,
+            });
+        }
+    }
+
+    pub(crate) fn take(&self) -> Vec<DeviceNote> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// What a device tells a bench.
 pub(crate) struct Watch {
     pub(crate) stages: Arc<Stages>,
     pub(crate) trace: Option<Arc<RowTrace>>,
+    pub(crate) notes: Arc<Notes>,
 }
 
 impl Observer for Watch {
     fn observe(&self, event: &DeviceEvent) {
-        let DeviceEvent::Ended(record) = event else {
-            return;
+        let record = match event {
+            DeviceEvent::Ended(record) => record,
+            DeviceEvent::Died { at_ns, endpoint } => {
+                return self.notes.add(*at_ns, "died", *endpoint);
+            }
+            DeviceEvent::FoundDead { at_ns, endpoint } => {
+                return self.notes.add(*at_ns, "found dead", *endpoint);
+            }
+            DeviceEvent::Restarted { at_ns, endpoint } => {
+                return self.notes.add(*at_ns, "restarted", *endpoint);
+            }
+            _ => return,
         };
         if record.end == OpEnd::Completed {
             self.stages.ended(record);

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use offload::{FailureKind, OffloadError};
 
 use super::failures::FailedBy;
+use super::timeline::Timeline;
 use crate::error::as_typed;
 
 /// Operation ids are the thread's number above these bits and the operation's below, so that the
@@ -41,6 +42,8 @@ pub(crate) struct Tally {
     /// Processor time of the threads that run jobs.
     pub(crate) host_cpu: Duration,
     pub(crate) set: SetStats,
+    /// Of all rounds, one after the other.
+    pub(crate) timeline: Timeline,
 }
 
 impl Tally {
@@ -61,6 +64,7 @@ impl Tally {
             not_begun: 0,
             host_cpu: Duration::ZERO,
             set: SetStats::default(),
+            timeline: Timeline::new(),
         }
     }
 
@@ -112,6 +116,7 @@ impl Tally {
         self.set.resumes += other.set.resumes;
         self.set.wakes += other.set.wakes;
         self.set.in_flight_max += other.set.in_flight_max;
+        self.timeline.add(other.timeline);
     }
 }
 

@@ -4,12 +4,11 @@ use std::fmt;
 use std::mem::discriminant;
 
 use super::bound::Bound;
-use super::capacity::{Asked, Capacity, capacity};
+use super::capacity::Capacity;
 use super::failures::FailedBy;
 use super::options::BenchOptions;
-use super::pace::{POLL_EVERY, nanos};
+use super::pace::POLL_EVERY;
 use super::row::RowResult;
-use crate::cli::CompletionName;
 use crate::report::Row;
 use crate::units::show_count;
 
@@ -72,7 +71,7 @@ pub(crate) fn lines(options: &BenchOptions, results: &[RowResult]) -> Vec<String
     let mut lines: Vec<Line<'_>> = Vec::new();
     for result in &rows {
         let verdict = of_row(options, result);
-        let polled = result.case.completion == Some(CompletionName::Poll);
+        let polled = result.case.is_polled();
         let kind = verdict
             .names_capacity()
             .then_some((result.case.size, polled));
@@ -156,7 +155,7 @@ fn of_row(options: &BenchOptions, result: &RowResult) -> Verdict {
             behind: None,
         };
     };
-    let polled = case.completion == Some(CompletionName::Poll);
+    let polled = case.is_polled();
     let host_ns = match options.is_virtual() {
         true => device.host.op_ns,
         false => 0,
@@ -174,14 +173,7 @@ fn of_row(options: &BenchOptions, result: &RowResult) -> Verdict {
         polled,
         modelled_host: options.is_virtual().then_some(1e9 / host_ns as f64),
     };
-    let asked = Asked {
-        op: options.op,
-        size: case.size,
-        threads: u32::try_from(options.threads).unwrap_or(u32::MAX),
-        poll_ns: if polled { nanos(POLL_EVERY) } else { 0 },
-        host_ns,
-    };
-    judge(capacity(device, asked), facts)
+    judge(row.capacity, facts)
 }
 
 fn judge(capacity: Option<Capacity>, facts: Facts) -> Verdict {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use offload::{Engine, OffloadClient};
 use super::desk::{Desk, Place};
 use super::options::Runtime;
 use super::ours::OurJobs;
-use super::pace::{Pace, Paced};
+use super::pace::{Pace, Paced, nanos};
 use super::payload::Payload;
 use super::peer::PeerSet;
 use super::tally::{ID_BITS, Tally};
@@ -40,6 +40,14 @@ pub(crate) struct Work {
     pub(crate) pace: Option<Pace>,
     /// Operations done by all threads, for the progress bar.
     pub(crate) done: Arc<AtomicU64>,
+    /// Set once no operation is to begin any more, whatever the order said.
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+impl Work {
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
 }
 
 /// When a thread stops replacing jobs.
@@ -68,6 +76,9 @@ pub(crate) trait Jobs {
 
     /// Ends every job, without the operations that they wait for.
     fn give_up(&mut self);
+
+    /// Submissions so far that met a full ring, as far as this thread is to tell.
+    fn retries(&self) -> u64;
 
     /// Enters what they have counted.
     fn account(&self, tally: &mut Tally);
@@ -112,6 +123,9 @@ fn serve<J: Jobs>(
             next: 0,
             tally: Tally::new(),
             pending: 0,
+            elapsed_ns: 0,
+            round_began: Instant::now(),
+            retries_told: 0,
         },
         Err(error) => {
             let _ = reports.send(Err(error));
@@ -147,12 +161,18 @@ pub(super) struct Thread<'a, J> {
     pub(super) tally: Tally,
     /// Finished since the shared count was last brought up to date.
     pub(super) pending: u64,
+    /// How long the rounds before this one lasted.
+    pub(super) elapsed_ns: u64,
+    round_began: Instant,
+    /// Of the retries, those that are in a slot of the timeline.
+    retries_told: u64,
 }
 
 impl<J: Jobs> Thread<'_, J> {
     /// Keeps the jobs in flight until `end`, and then until the last has finished.
     fn round(&mut self, end: End) -> Result<(), RunError> {
         let first = self.next;
+        self.round_began = Instant::now();
         let mut last_progress = Instant::now();
         loop {
             while let Some(&place) = self.free.last()
@@ -164,6 +184,7 @@ impl<J: Jobs> Thread<'_, J> {
             }
             if self.jobs.in_flight() == 0 {
                 self.show_progress();
+                self.end_round(nanos(self.round_began.elapsed()));
                 return Ok(());
             }
             match self.jobs.next_finished(TURN)? {
@@ -185,6 +206,9 @@ impl<J: Jobs> Thread<'_, J> {
     }
 
     fn goes_on(&self, end: End, first: u64) -> bool {
+        if self.work.is_stopped() {
+            return false;
+        }
         match end {
             // One at least: a machine that does something else for all of a short round gets to it too.
             End::At(end) => self.next == first || Instant::now() < end,
@@ -226,24 +250,40 @@ impl<J: Jobs> Thread<'_, J> {
 
     /// Takes the answer of the job in `place` into account.
     fn finished(&mut self, place: usize) {
-        self.settle(place, |at| at.latency);
+        let (began, elapsed) = (self.round_began, self.elapsed_ns);
+        self.settle(place, |at| {
+            let ended = (at.started + at.latency).saturating_duration_since(began);
+            (at.latency, elapsed + nanos(ended))
+        });
     }
 
-    /// The same, with the latency that is to be counted. Says whether the operation was completed.
+    /// The same, with the latency that is to be counted, and when since the row began the operation
+    /// ended, in nanoseconds. Says whether it was completed.
     #[inline]
     pub(super) fn settle(
         &mut self,
         place: usize,
-        latency: impl FnOnce(&Place) -> Duration,
+        times: impl FnOnce(&Place) -> (Duration, u64),
     ) -> bool {
         self.pending += 1;
         // The job has returned, and the answer is the last thing that it leaves.
-        let (n, latency, answer) = self.desk.at(place, |at| {
+        let (n, (latency, ended_ns), answer) = self.desk.at(place, |at| {
             let answer = at.answer.take();
             let answer = answer.expect("a job that has returned has left its answer");
-            (at.n, latency(at), answer)
+            (at.n, times(at), answer)
         });
         let completed = answer.is_ok();
+        let new_slot = match completed {
+            true => self.tally.timeline.completed(ended_ns, latency),
+            false => {
+                let (slot, new) = self.tally.timeline.at(ended_ns);
+                slot.failed += 1;
+                new
+            }
+        };
+        if new_slot {
+            self.tell_retries(ended_ns);
+        }
         let buffer = match answer {
             Ok(response) => {
                 let work = self.work;
@@ -258,6 +298,23 @@ impl<J: Jobs> Thread<'_, J> {
         };
         self.desk.at(place, |at| at.buffer = buffer);
         completed
+    }
+
+    /// Enters the retries since the last time. Only now and then: to ask is not free.
+    #[cold]
+    fn tell_retries(&mut self, at_ns: u64) {
+        let retries = self.jobs.retries();
+        let (slot, _) = self.tally.timeline.at(at_ns);
+        slot.retries += retries - self.retries_told;
+        self.retries_told = retries;
+    }
+
+    /// A round is over that lasted so long.
+    pub(super) fn end_round(&mut self, lasted_ns: u64) {
+        self.elapsed_ns += lasted_ns;
+        if self.jobs.retries() > self.retries_told {
+            self.tell_retries(self.elapsed_ns);
+        }
     }
 
     pub(super) fn id(&self, n: u64) -> u64 {

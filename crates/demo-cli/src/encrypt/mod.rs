@@ -1,7 +1,6 @@
 //! `encrypt`: a file through the engine, with the result of `openssl enc`.
 
 mod cipher;
-mod target;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,12 +15,12 @@ use zeroize::Zeroizing;
 
 pub(crate) use self::cipher::parse_cipher;
 use self::cipher::{BLOCK_BYTES, Cipher};
-use self::target::Target;
 use crate::cli::{EncryptArgs, NotifyName};
 use crate::engine::{EngineOptions, TURN, next_finished};
 use crate::error::{Error, InputError, RunError, as_typed};
 use crate::out::say;
 use crate::system;
+use crate::target::Target;
 
 /// A piece of a file that can be split; whole blocks.
 const PIECE_BYTES: usize = 256 << 10;

@@ -2,20 +2,32 @@
 
 pub(crate) mod csv;
 pub(crate) mod json;
+pub(crate) mod read;
+mod series;
 pub(crate) mod table;
 
-use hdrhistogram::Histogram;
-use serde::Serialize;
+use std::borrow::Cow;
 
-use crate::bench::{BenchOptions, Comparison, FailedBy, Runtime, STAGES, StageTally, Until};
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use crate::bench::{
+    BenchOptions, Capacity, Comparison, FailedBy, Runtime, STAGES, StageTally, Until,
+};
 use crate::system;
 use crate::units::{show_duration, show_size};
 
-/// The version of the field names below. They are stable: fields are added, never renamed.
-const SCHEMA: u32 = 1;
+pub(crate) use self::series::{DeviceNote, OverTime, distribution};
+
+/// The version of the field names below. They are stable: fields are added, never renamed. What was added
+/// since the first reports of this version has a default, so that those can still be read.
+pub(crate) const SCHEMA: u32 = 1;
+
+/// A name: one of the program's own, or one that was read.
+pub(crate) type Name = Cow<'static, str>;
 
 /// One run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Report {
     pub(crate) schema: u32,
     pub(crate) seed: u64,
@@ -23,18 +35,21 @@ pub(crate) struct Report {
     pub(crate) options: Options,
     pub(crate) rows: Vec<Row>,
     /// One for each way of being woken, where two runtimes took turns.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) comparisons: Vec<Comparison>,
+    /// What bounds the rows, in words: a sentence for each kind of verdict.
+    #[serde(default)]
+    pub(crate) verdict: Vec<String>,
     /// Why the run ended before its last row, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
 }
 
 /// The machine that ran it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Host {
-    pub(crate) os: &'static str,
-    pub(crate) arch: &'static str,
+    pub(crate) os: Name,
+    pub(crate) arch: Name,
     pub(crate) cpus: usize,
     /// The kernel's release, where it can be told.
     pub(crate) kernel: Option<String>,
@@ -47,14 +62,14 @@ pub(crate) struct Host {
 }
 
 /// What was asked for.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Options {
-    pub(crate) engine: &'static str,
+    pub(crate) engine: Name,
     pub(crate) device: Option<String>,
-    pub(crate) clock: &'static str,
-    pub(crate) runtime: &'static str,
-    pub(crate) notify: Vec<&'static str>,
-    pub(crate) op: &'static str,
+    pub(crate) clock: Name,
+    pub(crate) runtime: Name,
+    pub(crate) notify: Vec<Name>,
+    pub(crate) op: Name,
     /// The first of them, where the rows have several; so are the jobs.
     pub(crate) size_bytes: usize,
     pub(crate) input: Option<String>,
@@ -69,35 +84,35 @@ pub(crate) struct Options {
     pub(crate) no_fallback: bool,
     pub(crate) rate_per_s: Option<f64>,
     pub(crate) poisson: bool,
-    pub(crate) results: &'static str,
+    pub(crate) results: Name,
 }
 
 /// What the rows are combinations of.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Lists {
     pub(crate) sizes_bytes: Vec<usize>,
     pub(crate) jobs: Vec<usize>,
-    pub(crate) completion: Vec<&'static str>,
+    pub(crate) completion: Vec<Name>,
 }
 
 /// One way of being woken.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Row {
-    pub(crate) engine: &'static str,
+    pub(crate) engine: Name,
     pub(crate) device: Option<String>,
-    pub(crate) clock: &'static str,
-    pub(crate) runtime: &'static str,
-    pub(crate) notify: &'static str,
+    pub(crate) clock: Name,
+    pub(crate) runtime: Name,
+    pub(crate) notify: Name,
     /// Who completes: `threads`, `poll`, `heuristic`; by the device file alone `busy-poll` or
     /// `before-pause`; `inline` without a device.
-    pub(crate) completion: &'static str,
-    pub(crate) op: &'static str,
+    pub(crate) completion: Name,
+    pub(crate) op: Name,
     pub(crate) size_bytes: usize,
     pub(crate) jobs: usize,
     pub(crate) threads: usize,
     /// `closed`: a job that has finished is replaced; `open`: they begin at a rate.
     #[serde(rename = "loop")]
-    pub(crate) load: &'static str,
+    pub(crate) load: Name,
     /// Of an open loop.
     pub(crate) rate_per_s: Option<f64>,
     /// Operations answered with a result.
@@ -142,13 +157,29 @@ pub(crate) struct Row {
     /// `None` where the engines are not modelled, or not bounded.
     pub(crate) engine_utilisation: Option<f64>,
     /// Whether results are `computed`, or only `modelled`.
-    pub(crate) results: &'static str,
+    pub(crate) results: Name,
     /// Every response was compared with what software computes, and there was one at least.
     pub(crate) verified: bool,
+    /// What the device can do by its file, where its engines are bounded and take time.
+    #[serde(default)]
+    pub(crate) capacity: Option<Capacity>,
+    /// How many operations had which latency: pairs of microseconds and of the operations with that
+    /// latency at most that are in no earlier pair. Eight pairs for each doubling.
+    #[serde(default, serialize_with = "series::compact")]
+    pub(crate) latency_counts: Vec<(f64, u64)>,
+    /// How the row went.
+    #[serde(default)]
+    pub(crate) over_time: OverTime,
+    /// What befell the device meanwhile, the first thousand of it; told of devices that model time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) device_events: Vec<DeviceNote>,
+    /// Why the row is not a success; one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) problems: Vec<String>,
 }
 
 /// Microseconds.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Latency {
     pub(crate) mean: f64,
     pub(crate) p50: f64,
@@ -166,7 +197,7 @@ const P99_SAMPLES: u64 = 100;
 const P999_SAMPLES: u64 = 10_000;
 
 /// The parts of the latency, one after the other.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Stages {
     /// From when the operation was to start until the device has taken it on: the wait for a place, the
     /// host's work, the wait for room in the ring.
@@ -209,7 +240,7 @@ impl Stages {
 }
 
 /// Jobs in flight.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct InFlight {
     pub(crate) mean: f64,
     /// Summed over the threads.
@@ -232,8 +263,8 @@ impl Report {
             schema: SCHEMA,
             seed: options.engine.seed,
             host: Host {
-                os: std::env::consts::OS,
-                arch: std::env::consts::ARCH,
+                os: std::env::consts::OS.into(),
+                arch: std::env::consts::ARCH.into(),
                 cpus: system::cpus(),
                 kernel: kernel.map(|k| k.trim().to_owned()),
                 memory_bytes: system::memory_bytes(),
@@ -241,12 +272,17 @@ impl Report {
                 libcrypto,
             },
             options: Options {
-                engine: options.engine.name(),
+                engine: options.engine.name().into(),
                 device: options.engine.device().map(|d| d.name.clone()),
-                clock: options.clock.name(),
-                runtime: options.runtime.name(),
-                notify: options.lists.notify.iter().map(|n| n.name()).collect(),
-                op: options.op.name(),
+                clock: options.clock.name().into(),
+                runtime: options.runtime.name().into(),
+                notify: options
+                    .lists
+                    .notify
+                    .iter()
+                    .map(|n| n.name().into())
+                    .collect(),
+                op: options.op.name().into(),
                 // Never empty.
                 size_bytes: options.lists.sizes[0],
                 input: options.input.as_ref().map(|p| p.display().to_string()),
@@ -264,14 +300,11 @@ impl Report {
                 no_fallback: options.no_fallback,
                 rate_per_s: options.rate,
                 poisson: options.poisson,
-                results: if options.computes() {
-                    "computed"
-                } else {
-                    "modelled"
-                },
+                results: options.results().into(),
             },
             rows: Vec::new(),
             comparisons: Vec::new(),
+            verdict: Vec::new(),
             error: None,
         }
     }
@@ -281,7 +314,7 @@ impl Report {
         let o = &self.options;
         let device = match &o.device {
             Some(device) => format!("{} ({device})", o.engine),
-            None => o.engine.to_owned(),
+            None => o.engine.to_string(),
         };
         let until = match (o.duration_s, o.total) {
             (Some(s), _) => show_duration(std::time::Duration::from_secs_f64(s)),
@@ -301,7 +334,7 @@ impl Report {
         } else {
             ""
         };
-        let runtime = match (&self.host.libcrypto, o.runtime) {
+        let runtime = match (&self.host.libcrypto, &*o.runtime) {
             (None, _) => String::new(),
             (Some(version), "both") => format!(", jobs of ours and of {version} in turn"),
             (Some(version), _) => format!(", jobs of {version}"),
@@ -313,11 +346,11 @@ impl Report {
             (Some(rate), false) => format!("at most, an open loop of {rate} ops/s,"),
             (Some(rate), true) => format!("at most, an open loop of {rate} ops/s (Poisson),"),
         };
-        let clock = match o.clock {
+        let clock = match &*o.clock {
             "real" => "",
             _ => " of virtual time",
         };
-        let modelled = match o.results {
+        let modelled = match &*o.results {
             "modelled" => ", results modelled and not verified",
             _ => "",
         };
@@ -342,12 +375,12 @@ pub(crate) fn size_with_unit(bytes: usize) -> String {
     }
 }
 
-fn completion_names(options: &BenchOptions) -> Vec<&'static str> {
-    let mut names = Vec::new();
+fn completion_names(options: &BenchOptions) -> Vec<Name> {
+    let mut names: Vec<Name> = Vec::new();
     for case in options.lists.cases() {
         let name = options.completion(case);
-        if !names.contains(&name) {
-            names.push(name);
+        if !names.iter().any(|known| known == name) {
+            names.push(name.into());
         }
     }
     names

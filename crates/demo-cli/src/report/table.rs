@@ -92,25 +92,25 @@ fn labels(report: &Report) -> Vec<Label> {
     let lists = &options.lists;
     let notify: Label = Label {
         name: "notify",
-        of: |row| row.notify.to_owned(),
+        of: |row| row.notify.to_string(),
     };
     let mut labels = vec![notify];
     if options.runtime != "ours" {
         labels.push(Label {
             name: "runtime",
-            of: |row| row.runtime.to_owned(),
+            of: |row| row.runtime.to_string(),
         });
     }
     if lists.completion.len() > 1 {
         labels.push(Label {
             name: "completion",
-            of: |row| row.completion.to_owned(),
+            of: |row| row.completion.to_string(),
         });
     }
     if options.rate_per_s.is_some() {
         labels.push(Label {
             name: "loop",
-            of: |row| row.load.to_owned(),
+            of: |row| row.load.to_string(),
         });
     }
     if lists.jobs.len() > 1 {
@@ -171,7 +171,7 @@ fn cells(row: &Row) -> Vec<String> {
         format!("{:.2}", row.cpu_user_s + row.cpu_sys_s),
         row.engine_utilisation
             .map_or_else(none, |u| format!("{:.0} %", u * 100.0)),
-        match (row.verified, row.results) {
+        match (row.verified, &*row.results) {
             (true, _) => "yes",
             (false, "modelled") => "modelled",
             (false, _) => "NO",

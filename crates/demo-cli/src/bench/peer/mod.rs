@@ -243,6 +243,10 @@ impl Jobs for PeerSet {
         self.ready.clear();
     }
 
+    fn retries(&self) -> u64 {
+        self.shared.client.ring_full()
+    }
+
     fn account(&self, tally: &mut Tally) {
         tally.set = self.stats;
         if let Source::Queue(queue) = &self.source {

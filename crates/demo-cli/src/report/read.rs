@@ -1,0 +1,71 @@
+//! Reports that were printed with `--format json`, read back.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{Report, SCHEMA};
+use crate::error::InputError;
+use crate::system;
+
+/// The most bytes of a report.
+const REPORT_BYTES_MAX: u64 = 256 << 20;
+
+/// What is looked at first: whether it is one of ours at all.
+#[derive(Deserialize)]
+struct Head {
+    schema: Option<serde_json::Value>,
+    rows: Option<serde::de::IgnoredAny>,
+    seeds: Option<serde::de::IgnoredAny>,
+}
+
+/// Reads the report of a `bench` or a `sweep`.
+pub(crate) fn read(path: &Path) -> Result<Report, InputError> {
+    let text = system::read_plain_text(path, "report", REPORT_BYTES_MAX)?;
+    parse(&text).map_err(|message| InputError::NotAReport {
+        path: path.to_owned(),
+        message,
+    })
+}
+
+fn parse(text: &str) -> Result<Report, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    let head: Head = serde_json::from_str(text).map_err(|e| match e.is_eof() {
+        true => format!("it ends in the middle ({e})"),
+        false => e.to_string(),
+    })?;
+    if head.rows.is_none() && head.seeds.is_some() {
+        return Err("it is a result of 'demo-cli simulate'".to_owned());
+    }
+    match &head.schema {
+        None => return Err("it has no field \"schema\"".to_owned()),
+        Some(schema) if schema.as_u64() != Some(u64::from(SCHEMA)) => {
+            return Err(format!(
+                "its schema is {schema}, and this demo-cli reads {SCHEMA}; use the one that wrote it"
+            ));
+        }
+        Some(_) => {}
+    }
+    let report: Report = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_report_is_told_apart() {
+        let said = |text| parse(text).expect_err("no report");
+        assert_eq!(said(" \n"), "it is empty");
+        assert!(said("{\"schema\":1,\"ro").starts_with("it ends in the middle"));
+        assert!(said("{}").contains("no field \"schema\""));
+        assert!(said("{\"schema\":2,\"rows\":[]}").contains("its schema is 2"));
+        assert!(said("{\"schema\":\"x\",\"rows\":[]}").contains("its schema is \"x\""));
+        assert!(said("{\"schema\":1,\"seeds\":[]}").contains("simulate"));
+        assert!(said("{\"schema\":1,\"rows\":[]}").contains("missing field"));
+        assert!(said("[1]").contains("expected"));
+    }
+}
