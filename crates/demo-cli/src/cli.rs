@@ -7,8 +7,10 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use offload::OpKind;
 
+use crate::color;
 use crate::encrypt::parse_cipher;
 use crate::error::{Error, InputError};
+use crate::examples;
 use crate::units::{
     parse_count, parse_duration, parse_jobs, parse_op, parse_plant, parse_rate, parse_seeds,
     parse_size, parse_threads, parse_timeout,
@@ -16,8 +18,11 @@ use crate::units::{
 
 /// Pausable crypto jobs on a simulated accelerator.
 #[derive(Debug, Parser)]
-#[command(name = "demo-cli", version, max_term_width = 100)]
+#[command(name = "demo-cli", version, max_term_width = 100, after_help = examples::PROGRAM)]
 struct Cli {
+    /// Whether there are colours; unless given, the terminal, NO_COLOR and CLICOLOR decide.
+    #[arg(long, value_enum, global = true, default_value_t = ColorName::Auto, value_name = "WHEN")]
+    color: ColorName,
     #[command(subcommand)]
     command: Command,
 }
@@ -31,10 +36,12 @@ pub(crate) enum Command {
     /// operations are done. Every response is compared with what plain software computes; the
     /// exit status is 1 if one is wrong, or if an operation, a job or a file descriptor is
     /// unaccounted for at the end.
+    #[command(after_help = examples::BENCH)]
     Bench(BenchArgs),
     /// Run a bench row for each combination of jobs, sizes and ways, in one report.
     ///
     /// Takes lists where 'bench' takes one value, and otherwise the same options.
+    #[command(after_help = examples::SWEEP)]
     Sweep(SweepArgs),
     /// Search for schedules that break something: random applications on a faulty device.
     ///
@@ -42,6 +49,7 @@ pub(crate) enum Command {
     /// operations run in jobs and outside, rings fill up, the device fails, stalls, dies and is shut
     /// down, and everything that is to hold is checked. The exit status is 1 if a seed fails; the
     /// lowest one is printed, with the trace of the smallest run of it that fails.
+    #[command(after_help = examples::SIMULATE)]
     Simulate(SimulateArgs),
     /// Print SHA-256 or SHA-512 digests, as sha256sum and sha512sum do.
     ///
@@ -49,6 +57,7 @@ pub(crate) enum Command {
     /// is that of sha256sum, byte for byte, in the order of the arguments. A file of more than 1 GiB
     /// is refused. Digests are not checked against software: a device file with faults gives wrong
     /// ones.
+    #[command(after_help = examples::DIGEST)]
     Digest(DigestArgs),
     /// Encrypt or decrypt a file, as openssl enc does.
     ///
@@ -56,19 +65,23 @@ pub(crate) enum Command {
     /// The result is that of 'openssl enc -K KEY -iv IV', byte for byte, and gets its name only
     /// when it is complete. It is not authenticated, as that of openssl enc is not, and it is not
     /// checked against software: a device file with faults gives a wrong one.
+    #[command(after_help = examples::ENCRYPT)]
     Encrypt(EncryptArgs),
     /// Run the example of OpenSSL's manual page ASYNC_start_job, step by step.
     Example,
     /// List the simulated devices that ship, show one, or check a device file.
+    #[command(after_help = examples::DEVICES)]
     Devices(DevicesArgs),
     /// List the engines.
     Engines,
     /// Print completions for a shell.
+    #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page of the program, or of one of its commands.
+    #[command(after_help = examples::MAN)]
     Man {
         /// The command; none for the program.
         command: Option<String>,
@@ -323,6 +336,16 @@ pub(crate) struct DevicesArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorName {
+    /// Where they can be seen and are not unwanted.
+    Auto,
+    /// Also into files and pipes.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EngineName {
     /// The simulated device.
     Sim,
@@ -427,19 +450,36 @@ pub(crate) fn command() -> clap::Command {
 
 /// Parses this process's arguments.
 pub(crate) fn parse() -> Result<Asked, Error> {
+    color::choose(asked_color(std::env::args_os()));
     match Cli::try_parse() {
         Ok(cli) => Ok(Asked::Command(Box::new(cli.command))),
         Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             let text = e.render();
-            let text = if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
-                text.ansi().to_string()
-            } else {
-                text.to_string()
+            let text = match color::Paint::stdout().is_on() {
+                true => text.ansi().to_string(),
+                false => text.to_string(),
             };
             Ok(Asked::Text(text))
         }
         Err(e) => Err(InputError::Usage(one_sentence(&e)).into()),
     }
+}
+
+/// What `--color` says, whatever is wrong with the rest: a complaint has colours too.
+fn asked_color(args: impl Iterator<Item = std::ffi::OsString>) -> ColorName {
+    let mut asked = ColorName::Auto;
+    let mut args = args.peekable();
+    while let Some(arg) = args.next() {
+        let value = match arg.to_str() {
+            Some("--") => break,
+            Some("--color") => args.peek().and_then(|next| next.to_str()),
+            Some(other) => other.strip_prefix("--color="),
+            None => None,
+        };
+        let name = value.and_then(|value| ColorName::from_str(value, false).ok());
+        asked = name.unwrap_or(asked);
+    }
+    asked
 }
 
 /// clap writes a small page; here is the sentence at its top.
@@ -465,6 +505,44 @@ mod tests {
     #[test]
     fn the_description_holds_together() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn every_example_of_the_help_can_be_typed() {
+        let mut program = command();
+        program.build();
+        let pages = std::iter::once(&program).chain(program.get_subcommands());
+        let mut seen = 0;
+        for page in pages.filter_map(|command| command.get_after_help()) {
+            let page = page.to_string();
+            for line in page.lines().filter(|line| line.starts_with("  demo-cli ")) {
+                let typed = line.split(['|', '>', '#']).next().unwrap_or(line);
+                if let Err(error) = Cli::try_parse_from(typed.split_whitespace()) {
+                    panic!("{line}: {error}");
+                }
+                seen += 1;
+            }
+        }
+        assert!(seen > 20, "{seen} examples");
+    }
+
+    #[test]
+    fn colours_are_asked_for_before_anything_else_is_understood() {
+        let asked = |args: &[&str]| asked_color(args.iter().map(|&arg| arg.into()));
+        assert_eq!(asked(&["demo-cli", "bnech"]), ColorName::Auto);
+        assert_eq!(
+            asked(&["demo-cli", "bnech", "--color=never"]),
+            ColorName::Never
+        );
+        assert_eq!(
+            asked(&["demo-cli", "--color", "always", "x"]),
+            ColorName::Always
+        );
+        assert_eq!(
+            asked(&["demo-cli", "--color", "--", "never"]),
+            ColorName::Auto
+        );
+        assert_eq!(asked(&["demo-cli", "--", "--color=never"]), ColorName::Auto);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::cli::{DevicesArgs, EngineName};
 use crate::engine::{device_file, preset_names};
 use crate::error::{Error, InputError};
 use crate::out::Out;
+use crate::suggest::did_you_mean;
 
 /// Lists the devices that ship, shows one, or checks a file.
 pub(crate) fn devices(args: &DevicesArgs, out: &mut Out) -> Result<ExitCode, Error> {
@@ -16,6 +17,7 @@ pub(crate) fn devices(args: &DevicesArgs, out: &mut Out) -> Result<ExitCode, Err
         let preset = preset.ok_or_else(|| InputError::NoSuchPreset {
             name: name.clone(),
             presets: preset_names(),
+            meant: did_you_mean(name, presets().iter().map(|p| p.name)),
         })?;
         out.write(preset.toml.as_bytes())?;
     } else if let Some(path) = &args.check {

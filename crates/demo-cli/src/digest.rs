@@ -18,7 +18,9 @@ use crate::cli::{DigestArgs, DigestName, NotifyName};
 use crate::engine::{EngineOptions, TURN, next_finished};
 use crate::error::{Error, InputError, RunError, as_typed};
 use crate::out::{Out, say};
+use crate::progress::Progress;
 use crate::system;
+use crate::units::show_count;
 
 /// The most bytes of files in flight, but for one file that is larger.
 const IN_FLIGHT_BYTES_MAX: usize = 256 << 20;
@@ -51,8 +53,10 @@ pub(crate) fn run(args: DigestArgs, out: &mut Out) -> Result<ExitCode, Error> {
         sizes: BTreeMap::new(),
         files: &files,
         lines: RefCell::new(Lines::default()),
+        progress: Progress::of_filter(),
     };
     let result = run.all(out);
+    run.progress.clear();
     let failed = run.lines.borrow().failed;
     drop(run);
     engine.close();
@@ -72,6 +76,7 @@ struct Run<'a> {
     sizes: BTreeMap<u64, usize>,
     files: &'a [PathBuf],
     lines: RefCell<Lines>,
+    progress: Progress,
 }
 
 /// What is printed, in order however the jobs finish.
@@ -98,6 +103,7 @@ impl Run<'_> {
                     continue;
                 }
             };
+            self.show_progress(index);
             while !self.has_room_for(data.len()) {
                 self.turn(out)?;
             }
@@ -107,6 +113,16 @@ impl Run<'_> {
             self.turn(out)?;
         }
         self.lines.borrow_mut().print(out)
+    }
+
+    /// So many files have been read.
+    fn show_progress(&mut self, read: u64) {
+        let all = self.files.len();
+        let part = (read > 0).then(|| read as f64 / all as f64);
+        let progress = &mut self.progress;
+        progress.at(part, || {
+            format!("{} of {} files", show_count(read), show_count(all as u64))
+        });
     }
 
     fn path(&self, index: u64) -> &Path {

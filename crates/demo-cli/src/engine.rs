@@ -13,6 +13,7 @@ use sim_engine::{
 use crate::cli::{ClockName, CompletionName, EngineArgs, EngineName, NotifyName, RuntimeName};
 use crate::error::{InputError, as_typed};
 use crate::out::say;
+use crate::suggest::did_you_mean;
 use crate::system;
 
 /// The device that is simulated unless another is asked for.
@@ -211,6 +212,7 @@ pub(crate) fn device_config(name: &str) -> Result<DeviceConfig, InputError> {
                 name: name.to_owned(),
                 presets: preset_names(),
                 source,
+                meant: did_you_mean(name, presets().iter().map(|p| p.name)),
             },
             other => other,
         }),

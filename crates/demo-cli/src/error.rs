@@ -76,21 +76,26 @@ pub(crate) enum InputError {
     #[error("{} is empty; give a file with at least one byte of payload", path.display())]
     EmptyInput { path: PathBuf },
     #[error(
-        "{name} is neither a preset ({presets}) nor a device file that can be read: {source}; see 'demo-cli devices'"
+        "{name} is neither a preset ({presets}) nor a device file that can be read: {source}{meant}; see 'demo-cli devices'"
     )]
     NoSuchDevice {
         name: String,
         presets: String,
         source: io::Error,
+        meant: String,
     },
     #[error("the device file {}: {message}", path.display())]
     DeviceFile { path: PathBuf, message: String },
     #[error("the device {name} cannot be opened: {message}")]
     Device { name: String, message: String },
     #[error(
-        "no preset is called {name}; the presets are {presets}, and a file is looked at with --check"
+        "no preset is called {name}{meant}; the presets are {presets}, and a file is looked at with --check"
     )]
-    NoSuchPreset { name: String, presets: String },
+    NoSuchPreset {
+        name: String,
+        presets: String,
+        meant: String,
+    },
     #[error("{name} is a preset, not a file; see it with --show {name}")]
     IsAPreset { name: String },
     #[error("--device {device} is for --engine sim; the software engine has no device")]
@@ -171,8 +176,12 @@ pub(crate) enum InputError {
         "--jobs, --sizes, --notify and --completion make {rows} rows, more than {most}; give fewer values"
     )]
     TooManyRows { rows: usize, most: usize },
-    #[error("there is no command {name} to describe; the commands are {commands}")]
-    NoSuchCommand { name: String, commands: String },
+    #[error("there is no command {name} to describe{meant}; the commands are {commands}")]
+    NoSuchCommand {
+        name: String,
+        commands: String,
+        meant: String,
+    },
 }
 
 /// What went wrong while running.

@@ -8,12 +8,14 @@
 
 mod bench;
 mod cli;
+mod color;
 mod devices;
 mod digest;
 mod encrypt;
 mod engine;
 mod error;
 mod example;
+mod examples;
 mod human;
 mod out;
 mod page;
@@ -21,6 +23,7 @@ mod progress;
 mod report;
 mod shell;
 mod simulate;
+mod suggest;
 mod system;
 mod target;
 mod units;
@@ -39,7 +42,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // Nobody to tell if this cannot be written either.
-            let _ = out::say(&error);
+            let _ = out::complain(&error);
             error.exit_code()
         }
     }

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::color::Paint;
 use crate::error::RunError;
 
 /// Standard output, buffered. Once the reader has gone (`| head`) everything written is dropped
@@ -83,6 +84,12 @@ impl Drop for Out {
         let fresh = BufWriter::with_capacity(0, io::stdout());
         let _ = std::mem::replace(&mut self.inner, fresh).into_parts();
     }
+}
+
+/// What went wrong, in one sentence on standard error.
+pub(crate) fn complain(what: impl Display) -> io::Result<()> {
+    let name = Paint::stderr().bad("demo-cli:");
+    io::stderr().write_all(format!("{name} {what}\n").as_bytes())
 }
 
 /// One sentence on standard error, with the program's name before it.

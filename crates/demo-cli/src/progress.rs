@@ -27,21 +27,37 @@ pub(crate) struct Progress {
 enum Shown {
     Bar(ProgressBar),
     Lines { next: Duration },
+    Nothing,
 }
 
 impl Progress {
     pub(crate) fn new() -> Progress {
-        let shown = match std::io::stderr().is_terminal() {
-            true => {
-                let bar = ProgressBar::with_draw_target(Some(PARTS), ProgressDrawTarget::stderr());
-                // Invariant: the template is a constant of ours.
-                let style = ProgressStyle::with_template("{bar:24} {wide_msg}")
-                    .expect("a template that parses");
-                bar.set_style(style);
-                Shown::Bar(bar)
-            }
+        Progress::showing(match std::io::stderr().is_terminal() {
+            true => Progress::bar(),
             false => Shown::Lines { next: LINES_FROM },
-        };
+        })
+    }
+
+    /// Of a filter: on a terminal that nothing else is printed on, and nowhere else.
+    pub(crate) fn of_filter() -> Progress {
+        let alone = std::io::stderr().is_terminal() && !std::io::stdout().is_terminal();
+        Progress::showing(if alone {
+            Progress::bar()
+        } else {
+            Shown::Nothing
+        })
+    }
+
+    fn bar() -> Shown {
+        let bar = ProgressBar::with_draw_target(Some(PARTS), ProgressDrawTarget::stderr());
+        // Invariant: the template is a constant of ours.
+        let style =
+            ProgressStyle::with_template("{bar:24} {wide_msg}").expect("a template that parses");
+        bar.set_style(style);
+        Shown::Bar(bar)
+    }
+
+    fn showing(shown: Shown) -> Progress {
         Progress {
             started: Instant::now(),
             shown,
@@ -61,7 +77,7 @@ impl Progress {
                 *next = elapsed + elapsed.min(LINES_APART);
                 let _ = say(message(elapsed, part, &what()));
             }
-            Shown::Lines { .. } => {}
+            Shown::Lines { .. } | Shown::Nothing => {}
         }
     }
 

@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use crate::cli;
 use crate::error::{Error, InputError, RunError};
 use crate::out::Out;
+use crate::suggest::did_you_mean;
 
 /// Prints the completions for `shell`.
 pub(crate) fn completions(shell: Shell, out: &mut Out) -> Result<ExitCode, Error> {
@@ -28,6 +29,7 @@ pub(crate) fn man(name: Option<&str>, out: &mut Out) -> Result<ExitCode, Error> 
                 let commands: Vec<_> = program.get_subcommands().map(|c| c.get_name()).collect();
                 return Err(InputError::NoSuchCommand {
                     name: name.to_owned(),
+                    meant: did_you_mean(name, commands.iter().copied()),
                     commands: commands.join(", "),
                 }
                 .into());

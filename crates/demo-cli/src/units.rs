@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use offload::{MAX_DATA_BYTES, OpKind};
 
+use crate::suggest::did_you_mean;
+
 /// The most jobs in flight.
 const JOBS_MAX: usize = 1_000_000;
 /// The most threads that run jobs.
@@ -52,10 +54,9 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 /// Parses an operation's name.
 pub(crate) fn parse_op(text: &str) -> Result<OpKind, String> {
     OpKind::from_name(text).ok_or_else(|| {
-        format!(
-            "the operations are {}",
-            OpKind::ALL.map(OpKind::name).join(", ")
-        )
+        let names = OpKind::ALL.map(OpKind::name);
+        let meant = did_you_mean(text, names);
+        format!("the operations are {}{meant}", names.join(", "))
     })
 }
 

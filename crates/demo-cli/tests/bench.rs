@@ -65,7 +65,10 @@ fn json_has_the_stable_fields() {
         keys.sort();
         keys
     };
-    assert_eq!(keys(&report), ["host", "options", "rows", "schema", "seed"]);
+    assert_eq!(
+        keys(&report),
+        ["host", "options", "rows", "schema", "seed", "verdict"]
+    );
     assert_eq!(report["schema"], 1);
     assert_eq!(report["seed"], 24_301);
     assert_eq!(report["options"]["jobs"], 50);
@@ -77,6 +80,7 @@ fn json_has_the_stable_fields() {
             [
                 "bytes_per_s",
                 "cancelled",
+                "capacity",
                 "clock",
                 "completed",
                 "completion",
@@ -92,6 +96,7 @@ fn json_has_the_stable_fields() {
                 "host_cpu_us_per_op",
                 "in_flight",
                 "jobs",
+                "latency_counts",
                 "latency_us",
                 "loop",
                 "not_begun",
@@ -100,6 +105,7 @@ fn json_has_the_stable_fields() {
                 "op",
                 "ops_per_s",
                 "orphaned",
+                "over_time",
                 "pauses",
                 "rate_per_s",
                 "results",
@@ -115,6 +121,21 @@ fn json_has_the_stable_fields() {
                 "wall_s",
             ]
         );
+        // The distribution and the slots of time are of the same operations.
+        let sum = |values: &Value, of: fn(&Value) -> Option<u64>| -> u64 {
+            let values = values.as_array().expect("a list").iter();
+            values.map(|value| of(value).expect("a count")).sum()
+        };
+        let completed = row["completed"].as_u64().expect("a count");
+        assert_eq!(
+            sum(&row["latency_counts"], |pair| pair[1].as_u64()),
+            completed
+        );
+        assert_eq!(
+            sum(&row["over_time"]["completed"], Value::as_u64),
+            completed
+        );
+        assert_eq!(row["capacity"], Value::Null, "the device has no bound");
         assert_eq!(
             keys(&row["latency_us"]),
             ["max", "mean", "p50", "p90", "p99", "p999"]

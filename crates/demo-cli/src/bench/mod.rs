@@ -32,7 +32,7 @@ use self::trace::Trace;
 use self::view::{Bar, Flow};
 use crate::cli::{BenchArgs, Format, SweepArgs};
 use crate::error::{Error, RunError};
-use crate::out::{Out, say};
+use crate::out::{Out, complain, say};
 use crate::page;
 use crate::report::{self, Report, Row};
 
@@ -192,7 +192,7 @@ fn conclude(
     let mut code = ExitCode::SUCCESS;
     for result in results {
         for problem in &result.problems {
-            let _ = say(format_args!("{}: {problem}", result.name));
+            let _ = complain(format_args!("{}: {problem}", result.name));
             code = ExitCode::FAILURE;
         }
     }

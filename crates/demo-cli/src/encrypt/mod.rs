@@ -18,7 +18,9 @@ use self::cipher::{BLOCK_BYTES, Cipher};
 use crate::cli::{EncryptArgs, NotifyName};
 use crate::engine::{EngineOptions, TURN, next_finished};
 use crate::error::{Error, InputError, RunError, as_typed};
-use crate::out::say;
+use crate::human::show_number;
+use crate::out::complain;
+use crate::progress::Progress;
 use crate::system;
 use crate::target::Target;
 
@@ -61,12 +63,14 @@ pub(crate) fn run(args: EncryptArgs) -> Result<ExitCode, Error> {
         done: BTreeMap::new(),
         next_written: 0,
         spare: Vec::new(),
+        progress: Progress::of_filter(),
     };
     let result = run.all();
+    run.progress.clear();
     let Run { target, set, .. } = run;
     if let Err(error) = result {
         // Before the engine is closed, which takes a moment.
-        let _ = say(&error);
+        let _ = complain(&error);
         drop(set);
         engine.close();
         return Ok(error.exit_code());
@@ -92,6 +96,7 @@ struct Run {
     next_written: u64,
     /// Buffers to be used again.
     spare: Vec<Buffer>,
+    progress: Progress,
 }
 
 impl Run {
@@ -151,11 +156,20 @@ impl Run {
         Ok(())
     }
 
+    /// Of a file whose size is known, and that is cut into pieces.
+    fn show_progress(&mut self) {
+        let (done, all) = (self.next_written * PIECE_BYTES as u64, self.source.size);
+        let part = (done > 0 && all > 0).then(|| (done as f64 / all as f64).min(1.0));
+        let progress = &mut self.progress;
+        progress.at(part, || format!("{}B written", show_number(done as f64)));
+    }
+
     fn turn(&mut self) -> Result<(), RunError> {
         let done = &mut self.done;
         if let Some((piece, answer)) = next_finished(&mut self.set, &self.client, TURN)? {
             done.insert(piece, answer);
         }
+        self.show_progress();
         self.write()
     }
 

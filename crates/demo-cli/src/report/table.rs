@@ -1,10 +1,12 @@
 //! The report as a table for people.
 
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, LineStyle, Table, TableStyle};
 
 use super::{Report, Row, STAGE_NAMES, size_with_unit};
 use crate::bench::FailedBy;
+use crate::color::Paint;
 use crate::error::RunError;
+use crate::human::{show_number, show_us, show_us_or_none};
 use crate::out::Out;
 use crate::units::show_count;
 
@@ -12,15 +14,15 @@ const HEADER: [&str; 14] = [
     "completed",
     "failed",
     "ops/s",
-    "MB/s",
-    "mean µs",
-    "p50 µs",
-    "p99 µs",
-    "p99.9 µs",
+    "bytes/s",
+    "mean",
+    "p50",
+    "p99",
+    "p99.9",
     "in flight",
     "pauses",
     "wakes",
-    "cpu s",
+    "cpu",
     "engines",
     "verified",
 ];
@@ -61,7 +63,7 @@ fn failures(report: &Report) -> Option<String> {
 fn write_stages(report: &Report, labels: &[Label], out: &mut Out) -> Result<(), RunError> {
     let mut header = Vec::new();
     for stage in STAGE_NAMES {
-        header.extend([format!("{stage} µs"), "p99".to_owned()]);
+        header.extend([stage.to_owned(), "p99".to_owned()]);
     }
     let mut table = table(labels, &header);
     for row in &report.rows {
@@ -70,7 +72,7 @@ fn write_stages(report: &Report, labels: &[Label], out: &mut Out) -> Result<(), 
         };
         let stages = stages.in_order();
         let figures = stages.iter().flat_map(|l| [Some(l.mean), l.p99]);
-        let cells = figures.map(microseconds).collect();
+        let cells = figures.map(show_us_or_none).map(Cell::new).collect();
         table.add_row(labelled(labels, row, cells));
     }
     if table.is_empty() {
@@ -131,14 +133,19 @@ fn labels(report: &Report) -> Vec<Label> {
 fn table<H: ToString>(labels: &[Label], header: &[H]) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE);
+    // What is painted is ours to say, not for the table to find out.
+    match Paint::stdout().is_on() {
+        true => table.enforce_styling(),
+        false => table.force_no_tty(),
+    };
     let names = labels.iter().map(|label| label.name.to_owned());
-    let header = header.iter().map(ToString::to_string);
-    table.set_header(names.chain(header));
+    let header = names.chain(header.iter().map(ToString::to_string));
+    table.set_header(header.map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
     table
 }
 
-fn labelled(labels: &[Label], row: &Row, cells: Vec<String>) -> Vec<String> {
-    let labels = labels.iter().map(|label| (label.of)(row));
+fn labelled(labels: &[Label], row: &Row, cells: Vec<Cell>) -> Vec<Cell> {
+    let labels = labels.iter().map(|label| Cell::new((label.of)(row)));
     labels.chain(cells).collect()
 }
 
@@ -149,33 +156,40 @@ fn align(table: &mut Table, labels: usize) {
     }
 }
 
-fn microseconds(us: Option<f64>) -> String {
-    us.map_or_else(|| "-".to_owned(), |us| format!("{us:.1}"))
+fn cells(row: &Row) -> Vec<Cell> {
+    let latency = &row.latency_us;
+    let failed = Cell::new(show_count(row.failed));
+    let verified = match (row.verified, &*row.results) {
+        (true, _) => Cell::new("yes"),
+        (false, "modelled") => Cell::new("modelled"),
+        (false, _) => bad(Cell::new("NO")),
+    };
+    let figures = [
+        Cell::new(show_number(row.ops_per_s).trim_end()),
+        Cell::new(format!("{}B", show_number(row.bytes_per_s))),
+        Cell::new(show_us(latency.mean)),
+        Cell::new(show_us(latency.p50)),
+        Cell::new(show_us_or_none(latency.p99)),
+        Cell::new(show_us_or_none(latency.p999)),
+        Cell::new(format!("{:.0}", row.in_flight.mean)),
+        Cell::new(show_count(row.pauses)),
+        Cell::new(show_count(row.wakes)),
+        Cell::new(show_us((row.cpu_user_s + row.cpu_sys_s) * 1e6)),
+        Cell::new(match row.engine_utilisation {
+            Some(used) => format!("{:.0} %", used * 100.0),
+            None => "-".to_owned(),
+        }),
+    ];
+    let mut cells = vec![
+        Cell::new(show_count(row.completed)),
+        if row.failed > 0 { bad(failed) } else { failed },
+    ];
+    cells.extend(figures);
+    cells.push(verified);
+    cells
 }
 
-fn cells(row: &Row) -> Vec<String> {
-    let latency = &row.latency_us;
-    let none = || "-".to_owned();
-    vec![
-        show_count(row.completed),
-        show_count(row.failed),
-        show_count(row.ops_per_s.round() as u64),
-        format!("{:.1}", row.bytes_per_s / 1e6),
-        format!("{:.1}", latency.mean),
-        format!("{:.1}", latency.p50),
-        microseconds(latency.p99),
-        microseconds(latency.p999),
-        format!("{:.0}", row.in_flight.mean),
-        show_count(row.pauses),
-        show_count(row.wakes),
-        format!("{:.2}", row.cpu_user_s + row.cpu_sys_s),
-        row.engine_utilisation
-            .map_or_else(none, |u| format!("{:.0} %", u * 100.0)),
-        match (row.verified, &*row.results) {
-            (true, _) => "yes",
-            (false, "modelled") => "modelled",
-            (false, _) => "NO",
-        }
-        .to_owned(),
-    ]
+/// For the eye, where there are colours.
+fn bad(cell: Cell) -> Cell {
+    cell.fg(Color::Red).add_attribute(Attribute::Bold)
 }

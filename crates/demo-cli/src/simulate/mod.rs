@@ -9,16 +9,18 @@ mod checker;
 mod job;
 mod plan;
 
-use std::io::IsTerminal;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use crate::cli::{SimulateArgs, SimulateFormat};
 use crate::engine::device_config;
 use crate::error::{Error, InputError};
 use crate::out::{Out, say};
+use crate::progress::Progress;
 use crate::system;
+use crate::units::show_count;
 use app::Setup;
 use campaign::{Campaign, Failure, SCHEMA};
 
@@ -65,20 +67,19 @@ fn search(
     }
     let before = system::open_fds();
     let all = seeds.end - seeds.start;
-    let bar = std::io::stderr().is_terminal().then(|| {
-        let bar = indicatif::ProgressBar::new(all);
-        bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
-        bar
-    });
-    let show = |done| {
-        if let Some(bar) = &bar {
-            bar.set_position(done);
-        }
+    let progress = Mutex::new(Progress::new());
+    let show = |done: u64| {
+        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.at(Some(done as f64 / all as f64), || {
+            format!("{} of {} seeds", show_count(done), show_count(all))
+        });
     };
     let result = campaign::run(setup, seeds, threads, &show)?;
-    if let Some(bar) = &bar {
-        bar.finish_and_clear();
-    }
+    show(result.passed);
+    progress
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clear();
     report(args.format, &result, out)?;
     if let (Some(before), Some(after)) = (before, system::open_fds())
         && after > before

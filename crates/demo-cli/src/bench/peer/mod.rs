@@ -362,6 +362,7 @@ mod tests {
                 timeout: options.timeout,
                 verifies: true,
                 pace: None,
+                stop: Arc::default(),
                 done: Arc::new(AtomicU64::new(0)),
             };
             let desk = Rc::new(Desk::new(4));

@@ -1,0 +1,78 @@
+//! The examples at the end of each command's help. A test parses every one of them.
+
+pub(crate) const PROGRAM: &str = "\
+Examples:
+  demo-cli bench --engine sim --jobs 1000
+      a thousand jobs in flight, each way of being woken
+  demo-cli sweep --jobs 1,8,64,512 --notify all --report out.html
+      a page to look at
+  demo-cli watch --device qat-c62x-1 --op rsa2048-sign --jobs 64
+      the same as it happens
+
+'demo-cli COMMAND --help' has examples of each command.";
+
+pub(crate) const BENCH: &str = "\
+Examples:
+  demo-cli bench --engine sim --jobs 1000
+      a thousand jobs in flight, each way of being woken, two seconds each
+  demo-cli bench --device qat-c62x-1 --op rsa2048-sign --jobs 1,8,16,64 --notify callback
+      how many jobs an RSA card takes to be busy
+  demo-cli bench --clock virtual --device qat-c62x-1 --op rsa2048-sign --jobs 64 --total 100000
+      the same in a virtual time: done at once, and each time the same
+  demo-cli bench --device hsm-cloud --jobs 64 --notify callback --rate 500 --poisson
+      an open loop: latency as callers see it who do not wait for each other
+  demo-cli bench --runtime both --notify callback --duration 1s
+      the same load on libcrypto's own ASYNC_JOB, in turn
+  demo-cli bench --jobs 1000 --format json > new.json
+      figures for 'demo-cli compare old.json new.json'";
+
+pub(crate) const SWEEP: &str = "\
+Examples:
+  demo-cli sweep --jobs 1,8,64,512 --notify all --report out.html
+      48 rows of two seconds, and a page to look at
+  demo-cli sweep --notify callback,fd --sizes 64,1KiB,16KiB --duration 500ms
+      callback against fd
+  demo-cli sweep --device qat-c62x-1 --completion threads,poll,heuristic --duration 200ms
+      who completes operations, and what polling costs";
+
+pub(crate) const SIMULATE: &str = "\
+Examples:
+  demo-cli simulate --seeds 0..100000
+      a hundred thousand random applications on a faulty device
+  demo-cli simulate --seed 48 --trace
+      one of them, event by event
+  demo-cli simulate --seeds 0..50000 --format json > a.json
+      half of a campaign; the other half may run elsewhere
+  demo-cli simulate --merge a.json b.json
+      both";
+
+pub(crate) const DIGEST: &str = "\
+Examples:
+  demo-cli digest README.md Cargo.lock
+      the same as sha256sum README.md Cargo.lock
+  demo-cli digest --op sha512 --device qat-c62x-1 big.iso
+      the same as sha512sum, through a device";
+
+pub(crate) const ENCRYPT: &str = "\
+Examples:
+  demo-cli encrypt in.txt --op aes-256-ctr --key-file key.hex --iv 000102030405060708090a0b0c0d0e0f --out in.enc
+      the same as openssl enc -aes-256-ctr
+  demo-cli encrypt in.enc --op aes-256-ctr --key-file key.hex --iv 000102030405060708090a0b0c0d0e0f --decrypt
+      and back, to standard output";
+
+pub(crate) const DEVICES: &str = "\
+Examples:
+  demo-cli devices
+      those that ship
+  demo-cli devices --show qat-c62x-1 > mine.toml
+      a file to start from
+  demo-cli devices --check mine.toml
+      what is wrong with it";
+
+pub(crate) const COMPLETIONS: &str = "\
+Examples:
+  demo-cli completions bash > ~/.local/share/bash-completion/completions/demo-cli";
+
+pub(crate) const MAN: &str = "\
+Examples:
+  demo-cli man bench | man -l -";
