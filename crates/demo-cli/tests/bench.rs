@@ -464,7 +464,7 @@ fn size_and_sizes_are_the_same_option() {
 fn the_verdict_tells_a_busy_device_from_an_idle_one() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("slow.toml");
-    let device = "name = \"slow\"\nengines = 10\n[service_default]\nfixed_ns = 5_000_000\n";
+    let device = "name = \"slow\"\nengines = 10\n[service_default]\nfixed_ns = 20_000_000\n";
     std::fs::write(&path, device).expect("written");
     let verdict = |jobs: &str| {
         let args = [
@@ -474,7 +474,7 @@ fn the_verdict_tells_a_busy_device_from_an_idle_one() {
             "--notify",
             "callback",
             "--total",
-            "1000",
+            "200",
             "--jobs",
             jobs,
         ];
@@ -486,7 +486,7 @@ fn the_verdict_tells_a_busy_device_from_an_idle_one() {
             .to_owned()
     };
     let busy = verdict("100");
-    let expected = "device-bound: the engines can do 2,000 ops/s; 10 jobs in flight would do";
+    let expected = "device-bound: the engines can do 500 ops/s; 10 jobs in flight would do";
     assert!(busy.starts_with(expected), "{busy}");
     let idle = verdict("2");
     assert!(idle.starts_with("too few jobs in flight: "), "{idle}");
