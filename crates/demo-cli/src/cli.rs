@@ -210,7 +210,8 @@ pub(crate) struct LoadArgs {
     #[arg(long)]
     pub(crate) stages: bool,
     /// Write each operation to this file, on a track for each job and one for each modelled
-    /// engine, for the trace viewers of Perfetto and Chrome. About 200 bytes an operation.
+    /// engine, for 'explain' and the trace viewers of Perfetto and Chrome. About 350 bytes an
+    /// operation.
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
     /// Write the results to this file as a page for a browser: one file, which needs no network and no

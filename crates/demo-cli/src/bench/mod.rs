@@ -56,10 +56,12 @@ pub(crate) fn sweep(args: SweepArgs, out: &mut Out) -> Result<ExitCode, Error> {
 /// Runs the rows and reports.
 fn run(options: &BenchOptions, out: &mut Out) -> Result<ExitCode, Error> {
     let mut payload = load(options, options.lists.sizes[0])?;
-    let trace = options.trace.as_deref().map(Trace::create).transpose()?;
     // Before the run, which may take long: what cannot be written is said at once.
     let page = options.report.as_deref().map(page::open).transpose()?;
     let mut report = Report::new(options);
+    let trace = options.trace.as_deref();
+    let trace = trace.map(|path| Trace::create(path, &report.summary()));
+    let trace = trace.transpose()?;
     announce(options, &report, out)?;
 
     let mut results = Vec::new();

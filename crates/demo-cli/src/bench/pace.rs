@@ -11,11 +11,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use offload::OffloadError;
 use sim_engine::{SimClock, SimDevice, Step};
 
 use super::arrivals::{Arrivals, Rate};
 use super::stages::{Stages, Waited};
-use super::trace::RowTrace;
+use super::tally::describe;
+use super::trace::{Carried, Ended, RowTrace};
 use super::worker::{End, Jobs, PROGRESS, Thread, Work};
 use crate::engine::TURN;
 use crate::error::RunError;
@@ -251,6 +253,8 @@ impl<'a> Paced<'a> {
         let now = self.now();
         let (mut resumed, mut n) = (now, 0);
         let (began, elapsed) = (self.round_began, thread.elapsed_ns);
+        let mut end = Ended::Completed;
+        let wrong = thread.tally.wrong;
         let completed = thread.settle(place, |at| {
             if let SimClock::Real(clock) = &pace.clock {
                 // By the job's own clock, to the moment.
@@ -259,6 +263,14 @@ impl<'a> Paced<'a> {
                 times.intended = times.intended.min(times.begun);
             }
             n = at.n;
+            if pace.trace.is_some()
+                && let Some(Err(error)) = &at.answer
+            {
+                end = match error {
+                    OffloadError::Cancelled { .. } => Ended::Cancelled,
+                    error => Ended::Failed(describe(error)),
+                };
+            }
             let ended = elapsed + resumed.saturating_sub(began);
             (
                 Duration::from_nanos(resumed.saturating_sub(times.intended)),
@@ -277,8 +289,17 @@ impl<'a> Paced<'a> {
             stages.resumed(id, Waited { intended, resumed });
         }
         if let Some(trace) = &pace.trace {
-            let job = pace.first_job + place;
-            trace.in_job(job, id, times.begun, resumed, completed);
+            if thread.tally.wrong > wrong {
+                end = Ended::Wrong;
+            }
+            let carried = Carried {
+                id,
+                due: times.intended,
+                begun: times.begun,
+                resumed,
+                end,
+            };
+            trace.in_job(pace.first_job + place, &carried);
         }
         self.free.push_back((place, resumed));
     }

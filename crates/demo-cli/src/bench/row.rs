@@ -11,7 +11,7 @@ use super::lane::{Account, Lane, Share, share};
 use super::options::{BenchOptions, Case, Runtime, Until};
 use super::payload::Payload;
 use super::tally::{Tally, name_of};
-use super::trace::Trace;
+use super::trace::{About, Trace};
 use super::view::{Flow, RowBegins, View};
 use crate::error::{Error, RunError};
 use crate::report::{self, InFlight, Latency, OverTime, Row, Stages};
@@ -78,8 +78,12 @@ pub(crate) fn run(
     let mut ran = Ok((Vec::new(), Flow::GoesOn));
     for &runtime in &options.runtimes {
         let trace = given.trace.map(|trace| {
-            let name = row_name(options, &name, runtime);
-            trace.row(&name, options.op.name(), options.engine.device())
+            trace.row(&About {
+                name: &row_name(options, &name, runtime),
+                op: options.op.name(),
+                bytes: case.size,
+                device: options.engine.device(),
+            })
         });
         match Lane::open(options, case, runtime, given.payload, trace) {
             Ok(lane) => lanes.push(lane),

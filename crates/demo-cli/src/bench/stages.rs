@@ -185,24 +185,21 @@ pub(crate) struct Watch {
 
 impl Observer for Watch {
     fn observe(&self, event: &DeviceEvent) {
-        let record = match event {
-            DeviceEvent::Ended(record) => record,
-            DeviceEvent::Died { at_ns, endpoint } => {
-                return self.notes.add(*at_ns, "died", *endpoint);
+        match event {
+            DeviceEvent::Ended(record) if record.end == OpEnd::Completed => {
+                self.stages.ended(record);
             }
+            DeviceEvent::Died { at_ns, endpoint } => self.notes.add(*at_ns, "died", *endpoint),
             DeviceEvent::FoundDead { at_ns, endpoint } => {
-                return self.notes.add(*at_ns, "found dead", *endpoint);
+                self.notes.add(*at_ns, "found dead", *endpoint);
             }
             DeviceEvent::Restarted { at_ns, endpoint } => {
-                return self.notes.add(*at_ns, "restarted", *endpoint);
+                self.notes.add(*at_ns, "restarted", *endpoint);
             }
-            _ => return,
-        };
-        if record.end == OpEnd::Completed {
-            self.stages.ended(record);
+            _ => {}
         }
         if let Some(trace) = &self.trace {
-            trace.on_engine(record);
+            trace.on_device(event);
         }
     }
 }

@@ -144,7 +144,8 @@ pub(crate) fn name_of(id: u64) -> String {
     format!("operation {n} of thread {}", id >> ID_BITS)
 }
 
-fn describe(error: &OffloadError) -> String {
+/// Why an operation failed, in words.
+pub(crate) fn describe(error: &OffloadError) -> String {
     match error {
         OffloadError::Failed(failure) => match &failure.kind {
             FailureKind::TimedOut { millis } => format!("no answer within {millis} ms"),

@@ -268,9 +268,10 @@ impl<J: Jobs> Thread<'_, J> {
         self.pending += 1;
         // The job has returned, and the answer is the last thing that it leaves.
         let (n, (latency, ended_ns), answer) = self.desk.at(place, |at| {
+            let times = times(at);
             let answer = at.answer.take();
             let answer = answer.expect("a job that has returned has left its answer");
-            (at.n, times(at), answer)
+            (at.n, times, answer)
         });
         let completed = answer.is_ok();
         let new_slot = match completed {
