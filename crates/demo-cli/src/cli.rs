@@ -12,8 +12,8 @@ use crate::encrypt::parse_cipher;
 use crate::error::{Error, InputError};
 use crate::examples;
 use crate::units::{
-    parse_count, parse_duration, parse_jobs, parse_op, parse_plant, parse_rate, parse_seeds,
-    parse_size, parse_threads, parse_timeout,
+    parse_count, parse_duration, parse_jobs, parse_op, parse_op_id, parse_plant, parse_rate,
+    parse_seeds, parse_size, parse_threads, parse_timeout,
 };
 
 /// Pausable crypto jobs on a simulated accelerator.
@@ -43,6 +43,12 @@ pub(crate) enum Command {
     /// Takes lists where 'bench' takes one value, and otherwise the same options.
     #[command(after_help = examples::SWEEP)]
     Sweep(SweepArgs),
+    /// Tell the life of one operation, or of one job, from a trace of 'bench --trace'.
+    ///
+    /// From when the operation was due until its job went on: each step in words, what it waited
+    /// for, how it fared beside the others of its row, and a small timeline.
+    #[command(after_long_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
     /// Search for schedules that break something: random applications on a faulty device.
     ///
     /// Each seed is a run in virtual time: jobs are started, cancelled, dropped and resumed unasked,
@@ -222,6 +228,51 @@ pub(crate) struct LoadArgs {
     /// a field "error".
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+}
+
+/// What 'explain --help' ends with.
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  demo-cli bench --device qat-c62x-1 --jobs 200 --total 5000 --trace t.json
+                                             write a trace
+  demo-cli explain --trace t.json --op 17    operation 17 of thread 0
+  demo-cli explain --trace t.json --op 2:17  operation 17 of thread 2
+  demo-cli explain --trace t.json --slowest  the operation that took longest
+  demo-cli explain --trace t.json --job 3 --row fd
+                                             what job 3 of the row 'fd' did";
+
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("whose").required(true))]
+pub(crate) struct ExplainArgs {
+    /// The trace.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: PathBuf,
+    /// The operation: its number in its thread, and before it the thread's, unless that is 0.
+    #[arg(long, group = "whose", value_parser = parse_op_id, value_name = "[THREAD:]N")]
+    pub(crate) op: Option<(u64, u64)>,
+    /// The operation that took longest.
+    #[arg(long, group = "whose")]
+    pub(crate) slowest: bool,
+    /// The job: its number in its row.
+    #[arg(long, group = "whose", value_name = "N")]
+    pub(crate) job: Option<u64>,
+    /// The row: its number, from 1 on, or its name. [default: the first that has what is asked for]
+    #[arg(long, value_name = "ROW")]
+    pub(crate) row: Option<String>,
+    /// List all operations of the job, not only the first and the last ones.
+    #[arg(long, requires = "job")]
+    pub(crate) all: bool,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t = ExplainFormat::Text)]
+    pub(crate) format: ExplainFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainFormat {
+    /// For people.
+    Text,
+    /// One JSON object; times are nanoseconds.
+    Json,
 }
 
 #[derive(Args, Debug)]

@@ -176,6 +176,47 @@ pub(crate) enum InputError {
         "--jobs, --sizes, --notify and --completion make {rows} rows, more than {most}; give fewer values"
     )]
     TooManyRows { rows: usize, most: usize },
+    #[error(
+        "{} is not a trace of 'bench --trace': {message}; write one with 'demo-cli bench --trace FILE'",
+        path.display()
+    )]
+    NotATrace { path: PathBuf, message: String },
+    #[error(
+        "{} is a trace of an older demo-cli, which wrote less; write it anew with 'demo-cli bench --trace FILE'",
+        path.display()
+    )]
+    OldTrace { path: PathBuf },
+    #[error(
+        "{} is a trace of schema {found}, and this demo-cli reads schema {ours}; write it anew with 'demo-cli bench --trace FILE'",
+        path.display()
+    )]
+    TraceSchema {
+        path: PathBuf,
+        found: u64,
+        ours: u64,
+    },
+    #[error(
+        "{} ends midway, after {operations} operations; wait until the run has ended, or write it anew",
+        path.display()
+    )]
+    TraceCut { path: PathBuf, operations: u64 },
+    #[error(
+        "{} is damaged in line {line}, after {operations} operations; write it anew with 'demo-cli bench --trace FILE'",
+        path.display()
+    )]
+    TraceDamaged {
+        path: PathBuf,
+        line: usize,
+        operations: u64,
+    },
+    #[error("the trace has no {what}; its {kind} are {there}")]
+    NotInTrace {
+        what: String,
+        kind: &'static str,
+        there: String,
+    },
+    #[error("the trace has no row {row}; its rows are {rows}")]
+    NoSuchRow { row: String, rows: String },
     #[error("there is no command {name} to describe{meant}; the commands are {commands}")]
     NoSuchCommand {
         name: String,

@@ -16,6 +16,7 @@ mod engine;
 mod error;
 mod example;
 mod examples;
+mod explain;
 mod human;
 mod out;
 mod page;
@@ -61,6 +62,7 @@ fn run(asked: Asked) -> Result<ExitCode, Error> {
     let code = match command {
         Command::Bench(args) => bench::bench(args, &mut out)?,
         Command::Sweep(args) => bench::sweep(args, &mut out)?,
+        Command::Explain(args) => explain::run(&args, &mut out)?,
         Command::Simulate(args) => simulate::run(&args, &mut out)?,
         Command::Digest(args) => digest::run(args, &mut out)?,
         Command::Encrypt(args) => encrypt::run(args)?,

@@ -60,6 +60,13 @@ pub(crate) fn parse_op(text: &str) -> Result<OpKind, String> {
     })
 }
 
+/// Parses which operation of which thread: `17`, `2:17`.
+pub(crate) fn parse_op_id(text: &str) -> Result<(u64, u64), String> {
+    let (thread, n) = text.split_once(':').unwrap_or(("0", text));
+    let id = thread.parse().ok().zip(n.parse().ok());
+    id.ok_or_else(|| "give an operation's number, as 17, or that of its thread too, as 2:17".into())
+}
+
 /// Parses a count of at least 1.
 pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -232,6 +239,15 @@ mod tests {
         }
         for text in ["500ms", "2s", "1.5s", "10us"] {
             assert_eq!(parse_duration(text).map(show_duration).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn operations() {
+        assert_eq!(parse_op_id("17"), Ok((0, 17)));
+        assert_eq!(parse_op_id("2:17"), Ok((2, 17)));
+        for text in ["", ":", "1:", ":1", "-1", "1:2:3", "one", "1.5"] {
+            assert!(parse_op_id(text).is_err(), "{text}");
         }
     }
 

@@ -42,6 +42,7 @@ pub(crate) use self::failures::FailedBy;
 pub(crate) use self::options::{BenchOptions, Runtime, Until};
 pub(crate) use self::stages::{STAGES, StageTally};
 pub(crate) use self::timeline::{Slot, Timeline};
+pub(crate) use self::trace::{SCHEMA as TRACE_SCHEMA, WRITER as TRACE_WRITER};
 
 /// Runs `bench`.
 pub(crate) fn bench(args: BenchArgs, out: &mut Out) -> Result<ExitCode, Error> {

@@ -55,8 +55,8 @@ struct Flight {
     submitted: Option<(u64, u32, u32)>,
     /// When it came to an engine.
     started: Option<u64>,
-    /// The device has ended it.
-    over: bool,
+    /// The device has said when it was on an engine.
+    told: bool,
 }
 
 /// What a job has to say of its operation: the times are nanoseconds of the row's clock.
@@ -189,7 +189,7 @@ impl RowTrace {
             }
             DeviceEvent::Ended(record) => {
                 if let Some(flight) = self.tracks().flights.get_mut(&record.id) {
-                    flight.over = true;
+                    flight.told = record.done_ns != 0;
                 }
                 self.on_engine(record);
             }
@@ -329,8 +329,7 @@ impl Flight {
                 Us(at)
             );
         }
-        // The device says it of those that it ends.
-        if let Some(at) = self.started.filter(|_| !self.over) {
+        if let Some(at) = self.started.filter(|_| !self.told) {
             let _ = write!(args, r#","started":{}"#, Us(at));
         }
     }
