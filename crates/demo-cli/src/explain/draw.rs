@@ -99,9 +99,10 @@ fn draw(from: u64, to: u64, total: u64, width: usize) -> String {
         // At most `eighths`.
         total => (u128::from(ns) * eighths / u128::from(total)) as usize,
     };
-    // It begins with a whole cell: there are none that are filled from the right.
+    // It begins at the left of its cell: there are no cells that are filled from the right. So it is
+    // drawn up to a cell too far to the left, and as long as it is.
     let first = (at(from) / 8).min(width - 1);
-    let filled = at(to).saturating_sub(first * 8).max(1);
+    let filled = at(to).saturating_sub(at(from)).max(1);
     let (whole, part) = (filled / 8, filled % 8);
     let mut bar = " ".repeat(first) + &"█".repeat(whole);
     if part > 0 {
@@ -250,16 +251,15 @@ mod tests {
                 to: 3001,
             },
         ];
-        let lines = timeline(&bars, 33);
-        // 16 columns are left for 2001 ns.
+        // 16 columns are left for 2001 ns: an eighth of one is 15.6 ns.
         let expected = [
             "first  ███▉              500 ns",
-            "2nd       ████████████▉  1.5 µs",
-            "3rd                   █    1 ns",
+            "2nd       ████████████   1.5 µs",
+            "3rd                   ▏    1 ns",
         ];
-        assert!(lines.iter().all(|line| line.chars().count() == 33));
-        assert_eq!(lines[0].matches('█').count(), 3, "{lines:#?}");
-        let _ = expected;
+        assert_eq!(timeline(&bars, 31), expected);
+        let wide = timeline(&bars, 80);
+        assert!(wide.iter().all(|line| line.chars().count() == 80));
     }
 
     #[test]

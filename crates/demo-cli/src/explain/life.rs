@@ -224,10 +224,12 @@ impl Teller<'_> {
         for at in 1..points.len() {
             let next = points[at].stage;
             let before = &mut points[at - 1].stage;
-            if matches!(*before, THERE | QUEUE) && matches!(next, RESUMES | "")
-                || matches!(*before, ENGINE | BACK) && next.is_empty()
-            {
-                *before = SILENT;
+            let never_done = matches!(next, RESUMES | "");
+            match *before {
+                THERE if next == ENGINE => *before = QUEUE,
+                THERE | QUEUE | ENGINE if never_done => *before = SILENT,
+                BACK if next.is_empty() => *before = SILENT,
+                _ => {}
             }
         }
         points
@@ -409,6 +411,10 @@ impl Teller<'_> {
                     show_count(others)
                 )
             }
+            _ if peers.same >= shorter && peers.same >= longer => {
+                let share = of_all(peers.same, others);
+                format!("as long as {share} of this row's operations")
+            }
             _ if shorter >= longer => {
                 let mut said = format!(
                     "slower than {} of this row's operations",
@@ -445,9 +451,11 @@ impl Teller<'_> {
         let what = match part {
             Part::Turn => format!("it waited {took} to begin"),
             Part::Room => format!("it waited {took} for room in the ring"),
+            Part::Way => format!("it took {took} to come to the endpoint"),
             Part::Queue => format!("it waited {took} in the queue"),
             Part::Service => format!("its engine took {took}"),
             Part::Back => format!("its answer took {took} to come back"),
+            Part::Resume => format!("its job went on {took} after the answer"),
         };
         Some(match usual {
             0 => format!("{what}, where half of the others took no time"),
@@ -469,6 +477,8 @@ impl Teller<'_> {
                 .and_then(|record| record.arrived)
                 .zip(served.map(|(at, _)| at)),
             Part::Service => served,
+            Part::Way => span.and_then(|span| Some((span.submitted?.at, record?.arrived?))),
+            Part::Resume => span.and_then(|span| Some((record?.answered, span.resumed))),
             Part::Back => served
                 .map(|(_, at)| at)
                 .zip(record.map(|record| record.answered)),

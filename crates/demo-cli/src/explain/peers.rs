@@ -1,8 +1,10 @@
 //! The second reading: how an operation fared beside the others of its row.
 
+use std::collections::HashMap;
+
 use hdrhistogram::Histogram;
 
-use super::read::{End, Event, Item, Record, Span, Trace};
+use super::read::{End, Event, Item, OpId, Record, Span, Trace};
 use super::survey::Found;
 use crate::error::InputError;
 
@@ -16,18 +18,31 @@ const EVENTS_MAX: usize = 20;
 pub(super) enum Part {
     Turn,
     Room,
+    Way,
     Queue,
     Service,
     Back,
+    Resume,
 }
 
-pub(super) const PARTS: [Part; 5] = [
+pub(super) const PARTS: [Part; 7] = [
     Part::Turn,
     Part::Room,
+    Part::Way,
     Part::Queue,
     Part::Service,
     Part::Back,
+    Part::Resume,
 ];
+
+/// What one side knows of what takes both.
+#[derive(Clone, Copy)]
+enum Half {
+    /// When it was taken on, and when its job went on.
+    Job(u64, u64),
+    /// When it was at the endpoint, and when it was answered.
+    Device(u64, u64),
+}
 
 /// The others of a row, seen from one of its operations.
 pub(super) struct Peers {
@@ -35,7 +50,9 @@ pub(super) struct Peers {
     pub(super) shorter: u64,
     pub(super) same: u64,
     pub(super) longer: u64,
-    parts: [Histogram<u64>; 5],
+    parts: [Histogram<u64>; 7],
+    /// What is known of others whose other half is yet to come: there it stands near by.
+    halves: HashMap<OpId, Half>,
     /// When it came to its endpoint: those that were before it in the queue, and on engines.
     pub(super) ahead: u64,
     pub(super) served: u64,
@@ -56,6 +73,7 @@ impl Peers {
             longer: 0,
             // Invariant: 1 to 5 digits are what the crate takes.
             parts: std::array::from_fn(|_| Histogram::new(DIGITS).expect("3 digits are supported")),
+            halves: HashMap::new(),
             ahead: 0,
             served: 0,
             batch: 0,
@@ -68,6 +86,7 @@ impl Peers {
             Item::Event(event) if event.row == row => peers.see_event(event, found),
             _ => {}
         })?;
+        peers.halves.clear();
         peers.events.sort_by_key(|event| event.at);
         Ok(peers)
     }
@@ -104,6 +123,24 @@ impl Peers {
         let refused = span.refused.zip(span.submitted);
         let room = refused.map_or(0, |(refused, in_at)| in_at.at.saturating_sub(refused.at));
         self.enter(Part::Room, room);
+        if let (Some(submitted), End::Completed | End::Wrong) = (span.submitted, span.end) {
+            self.join(span.id, Half::Job(submitted.at, span.resumed));
+        }
+    }
+
+    /// Whoever comes second finds the other half.
+    fn join(&mut self, id: OpId, half: Half) {
+        let other = self.halves.remove(&id);
+        match (half, other) {
+            (Half::Job(submitted, resumed), Some(Half::Device(arrived, answered)))
+            | (Half::Device(arrived, answered), Some(Half::Job(submitted, resumed))) => {
+                self.enter(Part::Way, arrived.saturating_sub(submitted));
+                self.enter(Part::Resume, resumed.saturating_sub(answered));
+            }
+            (half, _) => {
+                self.halves.insert(id, half);
+            }
+        }
     }
 
     fn see_record(&mut self, record: &Record, found: &Found) {
@@ -116,6 +153,9 @@ impl Peers {
             self.enter(Part::Queue, started.saturating_sub(arrived));
             self.enter(Part::Service, done.saturating_sub(started));
             self.enter(Part::Back, record.answered.saturating_sub(done));
+            if record.end == End::Completed {
+                self.join(record.id, Half::Device(arrived, record.answered));
+            }
         }
         let submitted = found.span.as_ref().and_then(|own| own.submitted);
         let endpoint = match (&found.record, submitted) {
