@@ -260,7 +260,7 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "ROW")]
     pub(crate) row: Option<String>,
     /// List all operations of the job, not only the first and the last ones.
-    #[arg(long, requires = "job")]
+    #[arg(long, conflicts_with_all = ["op", "slowest"])]
     pub(crate) all: bool,
     /// How it is printed.
     #[arg(long, value_enum, default_value_t = ExplainFormat::Text)]

@@ -88,7 +88,7 @@ fn write_text(survey: &Survey, lines: Vec<String>, out: &mut Out) -> Result<(), 
     out.line("")?;
     out.line(format_args!("The run: {}", draw::clean(&survey.options)))?;
     if survey.rows.len() > 1 {
-        let rows = draw::clean(&survey.in_words());
+        let rows = survey.in_words();
         out.line(format_args!("Its rows: {rows}; --row selects one"))?;
     }
     Ok(())

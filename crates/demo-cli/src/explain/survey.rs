@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::draw::clean;
 use super::read::{End, Item, OpId, Record, RowHead, Span, Trace};
 use crate::error::InputError;
 
@@ -146,7 +147,7 @@ impl Survey {
         let row = by_number.or_else(|| self.rows.values().find(|row| row.head.name == asked));
         match row {
             None => Err(InputError::NoSuchRow {
-                row: asked.to_owned(),
+                row: clean(asked),
                 rows: self.in_words(),
             }),
             Some(row) if has(&row) => Ok(row),
@@ -159,10 +160,10 @@ impl Survey {
         row.slowest.map(|(_, id)| id)
     }
 
-    /// The rows, with their numbers.
+    /// The rows, with their numbers, for a terminal.
     pub(super) fn in_words(&self) -> String {
         let rows = self.rows.iter();
-        let rows = rows.map(|(number, row)| format!("{number} ({})", row.head.name));
+        let rows = rows.map(|(number, row)| format!("{number} ({})", clean(&row.head.name)));
         let rows: Vec<_> = rows.collect();
         match rows[..] {
             [] => "none".to_owned(),
