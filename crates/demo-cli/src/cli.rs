@@ -47,7 +47,7 @@ pub(crate) enum Command {
     ///
     /// From when the operation was due until its job went on: each step in words, what it waited
     /// for, how it fared beside the others of its row, and a small timeline.
-    #[command(after_long_help = EXPLAIN_EXAMPLES)]
+    #[command(after_help = examples::EXPLAIN)]
     Explain(ExplainArgs),
     /// Search for schedules that break something: random applications on a faulty device.
     ///
@@ -229,17 +229,6 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
 }
-
-/// What 'explain --help' ends with.
-const EXPLAIN_EXAMPLES: &str = "\
-Examples:
-  demo-cli bench --device qat-c62x-1 --jobs 200 --total 5000 --trace t.json
-                                             write a trace
-  demo-cli explain --trace t.json --op 17    operation 17 of thread 0
-  demo-cli explain --trace t.json --op 2:17  operation 17 of thread 2
-  demo-cli explain --trace t.json --slowest  the operation that took longest
-  demo-cli explain --trace t.json --job 3 --row fd
-                                             what job 3 of the row 'fd' did";
 
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("whose").required(true))]

@@ -215,8 +215,12 @@ pub(crate) enum InputError {
         kind: &'static str,
         there: String,
     },
-    #[error("the trace has no row {row}; its rows are {rows}")]
-    NoSuchRow { row: String, rows: String },
+    #[error("the trace has no row {row}{meant}; its rows are {rows}")]
+    NoSuchRow {
+        row: String,
+        rows: String,
+        meant: String,
+    },
     #[error("there is no command {name} to describe{meant}; the commands are {commands}")]
     NoSuchCommand {
         name: String,

@@ -35,6 +35,19 @@ Examples:
   demo-cli sweep --device qat-c62x-1 --completion threads,poll,heuristic --duration 200ms
       who completes operations, and what polling costs";
 
+pub(crate) const EXPLAIN: &str = "\
+Examples:
+  demo-cli bench --device qat-c62x-1 --jobs 200 --total 5000 --trace t.json
+      write a trace
+  demo-cli explain --trace t.json --op 17
+      operation 17 of thread 0, from when it was due until its job went on
+  demo-cli explain --trace t.json --op 2:17
+      operation 17 of thread 2
+  demo-cli explain --trace t.json --slowest
+      the operation that took longest
+  demo-cli explain --trace t.json --job 3 --row fd
+      what job 3 of the row 'fd' did";
+
 pub(crate) const SIMULATE: &str = "\
 Examples:
   demo-cli simulate --seeds 0..100000

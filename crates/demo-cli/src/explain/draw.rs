@@ -1,8 +1,10 @@
-//! Bars of text, and times as people read them.
+//! Bars of text, to scale.
 
 use std::io::{self, IsTerminal};
 
 use rustix::termios::tcgetwinsize;
+
+use crate::human::show_us;
 
 /// Where nobody says how wide the page is.
 const COLUMNS: usize = 80;
@@ -27,27 +29,9 @@ pub(super) fn columns() -> usize {
     }
 }
 
-/// Nanoseconds in a unit that people read, to three digits: `37 µs`, `1.23 ms`.
+/// Nanoseconds in a unit that people read.
 pub(super) fn time(ns: u64) -> String {
-    if ns < 1000 {
-        return format!("{ns} ns");
-    }
-    let mut value = ns as f64 / 1000.0;
-    let mut unit = "µs";
-    for larger in ["ms", "s"] {
-        if value < 999.5 {
-            break;
-        }
-        value /= 1000.0;
-        unit = larger;
-    }
-    let text = match value {
-        v if v < 9.995 => format!("{v:.2}"),
-        v if v < 99.95 => format!("{v:.1}"),
-        v => return format!("{v:.0} {unit}"),
-    };
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    format!("{text} {unit}")
+    show_us(ns as f64 / 1000.0)
 }
 
 /// Text from a file, for a terminal: without what a terminal would obey.
@@ -205,28 +189,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_a_unit_and_three_digits() {
-        let cases = [
-            (0, "0 ns"),
-            (999, "999 ns"),
-            (1000, "1 µs"),
-            (20_500, "20.5 µs"),
-            (37_049, "37 µs"),
-            (99_960, "100 µs"),
-            (999_499, "999 µs"),
-            (999_500, "1 ms"),
-            (1_234_567, "1.23 ms"),
-            (9_996_000, "10 ms"),
-            (10_000_000_000, "10 s"),
-            (3_600_000_000_000, "3600 s"),
-        ];
-        for (ns, text) in cases {
-            assert_eq!(time(ns), text, "{ns}");
-        }
-        assert!(time(u64::MAX).ends_with(" s"));
-    }
-
-    #[test]
     fn what_a_terminal_would_obey_is_shown() {
         assert_eq!(clean("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\n");
         assert_eq!(clean("37 µs"), "37 µs");
@@ -253,11 +215,11 @@ mod tests {
         ];
         // 16 columns are left for 2001 ns: an eighth of one is 15.6 ns.
         let expected = [
-            "first  ███▉              500 ns",
-            "2nd       ████████████   1.5 µs",
-            "3rd                   ▏    1 ns",
+            "first  ███▉               500 ns",
+            "2nd       ████████████   1.50 µs",
+            "3rd                   ▏     1 ns",
         ];
-        assert_eq!(timeline(&bars, 31), expected);
+        assert_eq!(timeline(&bars, 32), expected);
         let wide = timeline(&bars, 80);
         assert!(wide.iter().all(|line| line.chars().count() == 80));
     }

@@ -7,8 +7,10 @@ mod draw;
 mod job;
 mod life;
 mod peers;
+mod raw;
 mod read;
 mod survey;
+mod teller;
 
 use std::process::ExitCode;
 
@@ -25,7 +27,8 @@ use crate::out::Out;
 
 /// Runs `explain`.
 pub(crate) fn run(args: &ExplainArgs, out: &mut Out) -> Result<ExitCode, Error> {
-    let trace = Trace::at(&args.trace)?;
+    let readings = if args.slowest { 3 } else { 2 };
+    let trace = Trace::at(&args.trace, readings)?;
     let row = args.row.as_deref();
     match (args.job, args.op) {
         (Some(job), _) => tell_job(&trace, job, row, args, out)?,

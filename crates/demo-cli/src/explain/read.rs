@@ -1,17 +1,20 @@
 //! Reads a trace as a stream: nothing of it is kept here, however long it is.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
+use super::raw::{Ph, Raw, Tracks, Us};
 use crate::bench::{TRACE_SCHEMA, TRACE_WRITER};
 use crate::error::InputError;
+use crate::progress::Progress;
 
 /// Read at once: long files are read from one end to the other.
 const BUFFER_BYTES: usize = 1 << 18;
@@ -149,14 +152,39 @@ pub(super) enum What {
     Restarted,
 }
 
-/// A trace file, to be read any number of times.
+/// A trace file, to be read a number of times.
 pub(super) struct Trace {
     path: PathBuf,
+    bytes: u64,
+    /// How often it is read in all, and how often it has been.
+    readings: u32,
+    done: Cell<u32>,
+    progress: RefCell<Progress>,
+}
+
+/// Its bytes, counted.
+struct Counted<'a> {
+    trace: &'a Trace,
+    file: File,
+    read: u64,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.read += read as u64; // no more than memory
+        let trace = self.trace;
+        let part = f64::from(trace.done.get()) + self.read as f64 / trace.bytes as f64;
+        let part = (part / f64::from(trace.readings)).min(1.0);
+        let progress = &mut *trace.progress.borrow_mut();
+        progress.at(Some(part), || "reading the trace".to_owned());
+        Ok(read)
+    }
 }
 
 impl Trace {
-    /// Looks at what is there. What can be read only once is refused.
-    pub(super) fn at(path: &Path) -> Result<Trace, InputError> {
+    /// Looks at what is there, to read it so many times. What can be read only once is refused.
+    pub(super) fn at(path: &Path, readings: u32) -> Result<Trace, InputError> {
         let about = std::fs::metadata(path).map_err(|source| InputError::Unreadable {
             path: path.to_owned(),
             source,
@@ -178,6 +206,10 @@ impl Trace {
         }
         Ok(Trace {
             path: path.to_owned(),
+            bytes: about.len(),
+            readings,
+            done: Cell::new(0),
+            progress: RefCell::new(Progress::new()),
         })
     }
 
@@ -188,8 +220,13 @@ impl Trace {
             source,
         };
         let file = File::open(&self.path).map_err(unreadable)?;
-        let mut json =
-            serde_json::Deserializer::from_reader(BufReader::with_capacity(BUFFER_BYTES, file));
+        let file = Counted {
+            trace: self,
+            file,
+            read: 0,
+        };
+        let file = BufReader::with_capacity(BUFFER_BYTES, file);
+        let mut json = serde_json::Deserializer::from_reader(file);
         let mut scan = Scan {
             see,
             head: None,
@@ -200,6 +237,8 @@ impl Trace {
         };
         let read = (&mut json).deserialize_map(&mut scan);
         let read = read.and_then(|()| json.end());
+        self.done.set(self.done.get() + 1);
+        self.progress.borrow().clear();
         let not_ours = |message: &str| InputError::NotATrace {
             path: self.path.clone(),
             message: message.to_owned(),
@@ -255,14 +294,6 @@ struct Scan<'a> {
     /// The processes of the rows.
     pids: HashMap<u32, (u32, Tracks)>,
     operations: u64,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Tracks {
-    Jobs,
-    Engines,
-    Device,
 }
 
 #[derive(Deserialize)]
@@ -464,75 +495,5 @@ impl<'de> Visitor<'de> for Unmarked<'_, '_> {
             _ => Stop::NotOurs,
         });
         Err(A::Error::custom("of no use"))
-    }
-}
-
-/// An event, as it is written. What is not asked for is skipped unread.
-#[derive(Deserialize)]
-struct Raw {
-    ph: Ph,
-    pid: u32,
-    #[serde(default)]
-    tid: u64,
-    #[serde(default)]
-    ts: Us,
-    #[serde(default)]
-    dur: Us,
-    #[serde(default)]
-    args: Args,
-}
-
-#[derive(PartialEq, Eq, Deserialize)]
-enum Ph {
-    #[serde(rename = "M")]
-    Name,
-    #[serde(other)]
-    Else,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Args {
-    row: Option<u32>,
-    tracks: Option<Tracks>,
-    row_name: Option<String>,
-    kind: Option<String>,
-    bytes: Option<u64>,
-    device: Option<String>,
-    engines: Option<u32>,
-    op: Option<u64>,
-    thread: Option<u64>,
-    due: Option<Us>,
-    refused: Option<Why>,
-    refusals: Option<u64>,
-    refused_at: Option<Us>,
-    submitted: Option<Us>,
-    endpoint: Option<u32>,
-    instance: Option<u32>,
-    engine: Option<u32>,
-    arrived: Option<Us>,
-    started: Option<Us>,
-    done: Option<Us>,
-    answered: Option<Us>,
-    end: Option<End>,
-    why: Option<String>,
-    event: Option<What>,
-}
-
-/// Nanoseconds, read as µs.
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(try_from = "f64")]
-struct Us(u64);
-
-impl TryFrom<f64> for Us {
-    type Error = &'static str;
-
-    fn try_from(us: f64) -> Result<Us, &'static str> {
-        let ns = (us * 1000.0).round();
-        if (0.0..1.8e19).contains(&ns) {
-            Ok(Us(ns as u64))
-        } else {
-            Err("a time of a trace is at least 0")
-        }
     }
 }

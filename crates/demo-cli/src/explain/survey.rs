@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::draw::clean;
 use super::read::{End, Item, OpId, Record, RowHead, Span, Trace};
 use crate::error::InputError;
+use crate::suggest::did_you_mean;
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +150,7 @@ impl Survey {
             None => Err(InputError::NoSuchRow {
                 row: clean(asked),
                 rows: self.in_words(),
+                meant: clean(&did_you_mean(asked, self.names())),
             }),
             Some(row) if has(&row) => Ok(row),
             Some(row) => Err(self.nothing([row], wanted)),
