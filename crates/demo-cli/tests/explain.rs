@@ -99,11 +99,11 @@ fn an_operation_from_when_it_was_due_until_its_job_went_on() {
     let traced = Traced::new(CARD, &virtually(&["--jobs", "8", "--total", "300"]));
     let expected = "\
 Operation 7 of thread 0, in job 7: sha256 of 1KiB on card, in row 'callback'
-completed in 81 µs; slower than all the others of this row's operations: it waited 3.5 µs to begin, where half of the others took no time
+completed in 81 µs; slower than all the others of this row's operations: it waited 3.50 µs to begin, where half of the others took no time
 
         at       took
-      0 ns     3.5 µs  It is due.
-    3.5 µs     500 ns  Job 7 begins it.
+      0 ns    3.50 µs  It is due.
+   3.50 µs     500 ns  Job 7 begins it.
       4 µs      37 µs  The device refuses it: the ring is full, with 4 on the endpoint. It waits for room.
      41 µs             The device takes it on, in instance 0 of endpoint 0; its job pauses.
      41 µs      20 µs  It is at the endpoint; 1 other waits before it, 2 are on engines.
@@ -112,11 +112,11 @@ completed in 81 µs; slower than all the others of this row's operations: it wai
      81 µs             The answer is there; its job is woken.
      81 µs             Its job goes on: completed.
 
-waits for its turn  ██▏                                                   3.5 µs
+waits for its turn  ██▏                                                  3.50 µs
 begins                ▍                                                   500 ns
-waits for room        ███████████████████████▊                             37 µs
-in the queue                                  ████████████▉                20 µs
-on an engine                                               ████████████▉   20 µs";
+waits for room        ███████████████████████▎                             37 µs
+in the queue                                 ████████████▋                 20 µs
+on an engine                                              ████████████▋    20 µs";
     assert_eq!(told(&traced.explain(&["--op", "7"])), expected);
     // It is the slowest, too.
     assert_eq!(told(&traced.explain(&["--slowest"])), expected);
@@ -594,6 +594,17 @@ fn what_a_terminal_would_obey_is_not_printed() {
     }
     let said = bad(&path, &["--op", "1", "--row", "smoke"]);
     assert!(!said.contains('\u{1b}'), "{said:?}");
+}
+
+#[test]
+fn colours_only_where_they_are_asked_for() {
+    let traced = Traced::new(CARD, &virtually(&["--jobs", "2", "--total", "5"]));
+    for asked in [["--op", "1"], ["--job", "1"]] {
+        let plain = traced.explain(&asked);
+        let painted = traced.explain(&[&asked[..], &["--color", "always"]].concat());
+        assert!(!plain.contains('\u{1b}'), "{plain:?}");
+        assert!(painted.starts_with("\u{1b}[1m"), "{painted:?}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::draw::{Doing, Strip, clean, time};
 use super::read::{End, Item, Span, Trace};
 use super::survey::Row;
+use crate::color::Paint;
 use crate::error::InputError;
 use crate::units::show_count;
 
@@ -132,18 +133,18 @@ impl JobLife {
     }
 
     /// For people.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self, paint: Paint) -> Vec<String> {
         let whole = self.to_ns - self.from_ns;
         let s = if self.operations == 1 { "" } else { "s" };
         let mut lines = vec![
-            format!(
+            paint.heading(format_args!(
                 "Job {} of row '{}': {} operation{s} in {}, {} completed",
                 self.job,
                 clean(&self.row),
                 show_count(self.operations),
                 time(whole),
                 show_count(self.completed)
-            ),
+            )),
             String::new(),
             format!(
                 "{:>14} {:>10} {:>10} {:>10} {:>10}",

@@ -7,6 +7,7 @@ use super::peers::Peers;
 use super::read::{End, OpId};
 use super::survey::{Found, Row};
 use super::teller::{SILENT, Teller};
+use crate::color::Paint;
 use crate::report::size_with_unit;
 
 /// An operation's life, told. Times are nanoseconds.
@@ -119,7 +120,7 @@ impl Life {
     }
 
     /// For people, in so many columns.
-    pub(super) fn lines(&self, columns: usize) -> Vec<String> {
+    pub(super) fn lines(&self, columns: usize, paint: Paint) -> Vec<String> {
         let bytes = usize::try_from(self.bytes).unwrap_or(usize::MAX);
         let job = match self.job {
             Some(job) => format!(", in job {job}"),
@@ -130,15 +131,18 @@ impl Life {
             None => String::new(),
         };
         let mut lines = vec![
-            format!(
+            paint.heading(format_args!(
                 "Operation {} of thread {}{job}: {} of {}{device}, in row '{}'",
                 self.op,
                 self.thread,
                 clean(&self.kind),
                 size_with_unit(bytes),
                 clean(&self.row)
-            ),
-            self.verdict(),
+            )),
+            match self.end {
+                "completed" => self.verdict(),
+                _ => paint.bad(self.verdict()),
+            },
             String::new(),
             "        at       took".to_owned(),
         ];

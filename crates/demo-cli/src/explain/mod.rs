@@ -22,6 +22,7 @@ use self::peers::Peers;
 use self::read::{OpId, Trace};
 use self::survey::{Survey, Wanted};
 use crate::cli::{ExplainArgs, ExplainFormat};
+use crate::color::Paint;
 use crate::error::{Error, RunError};
 use crate::out::Out;
 
@@ -60,7 +61,9 @@ fn tell_op(
     let life = Life::tell(id, row, &row.found, &peers);
     match args.format {
         ExplainFormat::Json => write_json(&survey, &life, out),
-        ExplainFormat::Text => write_text(&survey, life.lines(draw::columns()), out),
+        ExplainFormat::Text => {
+            write_text(&survey, life.lines(draw::columns(), Paint::stdout()), out)
+        }
     }
 }
 
@@ -80,7 +83,7 @@ fn tell_job(
     let life = JobLife::of(trace, row, job, times, args.all, columns)?;
     match args.format {
         ExplainFormat::Json => write_json(&survey, &life, out),
-        ExplainFormat::Text => write_text(&survey, life.lines(), out),
+        ExplainFormat::Text => write_text(&survey, life.lines(Paint::stdout()), out),
     }
 }
 
