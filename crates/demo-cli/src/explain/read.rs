@@ -162,6 +162,13 @@ pub(super) struct Trace {
     progress: RefCell<Progress>,
 }
 
+impl Drop for Trace {
+    /// An error may be about to be printed.
+    fn drop(&mut self) {
+        self.progress.get_mut().clear();
+    }
+}
+
 /// Its bytes, counted.
 struct Counted<'a> {
     trace: &'a Trace,
@@ -238,7 +245,10 @@ impl Trace {
         let read = (&mut json).deserialize_map(&mut scan);
         let read = read.and_then(|()| json.end());
         self.done.set(self.done.get() + 1);
-        self.progress.borrow().clear();
+        if self.done.get() >= self.readings {
+            // What was found is about to be printed.
+            self.progress.borrow().clear();
+        }
         let not_ours = |message: &str| InputError::NotATrace {
             path: self.path.clone(),
             message: message.to_owned(),
