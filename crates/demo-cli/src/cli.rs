@@ -49,6 +49,9 @@ pub(crate) enum Command {
     /// for, how it fared beside the others of its row, and a small timeline.
     #[command(after_help = examples::EXPLAIN)]
     Explain(ExplainArgs),
+    /// Make the page of --report from results that were saved with --format json.
+    #[command(after_help = examples::REPORT)]
+    Report(ReportArgs),
     /// Search for schedules that break something: random applications on a faulty device.
     ///
     /// Each seed is a run in virtual time: jobs are started, cancelled, dropped and resumed unasked,
@@ -265,6 +268,16 @@ pub(crate) enum ExplainFormat {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct ReportArgs {
+    /// The results of a 'bench' or a 'sweep'.
+    #[arg(value_name = "FILE.json")]
+    pub(crate) file: PathBuf,
+    /// Where the page goes.
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct SimulateArgs {
     /// The seeds: from the first to before the last. Ranges can be run apart, by many machines, and
     /// merged.
@@ -295,6 +308,10 @@ pub(crate) struct SimulateArgs {
     /// Put results together that were printed with --format json, instead of running.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["seeds", "seed"])]
     pub(crate) merge: Vec<PathBuf>,
+    /// Write the result to this file as a page for a browser, with the trace of the smallest run that
+    /// fails.
+    #[arg(long, value_name = "FILE.html", conflicts_with = "seed")]
+    pub(crate) report: Option<PathBuf>,
     /// Build a bug into the device, to show that it is found.
     #[arg(long, hide = true, value_parser = parse_plant, value_name = "BUG")]
     pub(crate) plant: Option<sim_engine::Plant>,

@@ -169,6 +169,17 @@ pub(crate) enum InputError {
     #[error("{} is not a report of 'demo-cli bench --format json': {message}", path.display())]
     NotAReport { path: PathBuf, message: String },
     #[error(
+        "cannot write {}: {source}; give {option} the name of a file that can be written, in a directory that is there",
+        path.display()
+    )]
+    BadPage {
+        option: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("--out takes the name of a file, not standard output; a page is for a browser")]
+    PageToStdout,
+    #[error(
         "--report takes the name of a file; to see the figures on standard output use --format"
     )]
     ReportToStdout,

@@ -48,6 +48,15 @@ Examples:
   demo-cli explain --trace t.json --job 3 --row fd
       what job 3 of the row 'fd' did";
 
+pub(crate) const REPORT: &str = "\
+Examples:
+  demo-cli sweep --jobs 1,8,64 --notify all --format json > run.json
+      figures, to be looked at later
+  demo-cli report run.json --out run.html
+      the page of them
+  grep '^{\"schema\"' run.html > run.json
+      and the figures out of a page";
+
 pub(crate) const SIMULATE: &str = "\
 Examples:
   demo-cli simulate --seeds 0..100000
@@ -57,7 +66,9 @@ Examples:
   demo-cli simulate --seeds 0..50000 --format json > a.json
       half of a campaign; the other half may run elsewhere
   demo-cli simulate --merge a.json b.json
-      both";
+      both
+  demo-cli simulate --seeds 0..10000 --report campaign.html
+      the result as a page, with the trace of a seed that fails";
 
 pub(crate) const DIGEST: &str = "\
 Examples:

@@ -63,6 +63,7 @@ fn run(asked: Asked) -> Result<ExitCode, Error> {
         Command::Bench(args) => bench::bench(args, &mut out)?,
         Command::Sweep(args) => bench::sweep(args, &mut out)?,
         Command::Explain(args) => explain::run(&args, &mut out)?,
+        Command::Report(args) => page::from_file(&args)?,
         Command::Simulate(args) => simulate::run(&args, &mut out)?,
         Command::Digest(args) => digest::run(args, &mut out)?,
         Command::Encrypt(args) => encrypt::run(args)?,

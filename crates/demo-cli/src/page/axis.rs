@@ -46,7 +46,7 @@ impl Axis {
     ) -> Axis {
         let usable = values.filter(|v| v.is_finite() && *v > 0.0);
         let most = usable.fold(0.0, f64::max).min(1e300);
-        let most = if most > 0.0 { most * 1.06 } else { 1.0 };
+        let most = if most > 1e-12 { most * 1.06 } else { 1.0 };
         let mut ticks = Vec::new();
         for step in steps(most) {
             let count = (most / step).floor() as usize;
@@ -245,8 +245,9 @@ mod tests {
     use super::*;
     use crate::human::show_us;
 
-    const EXTREMES: [f64; 9] = [
+    const EXTREMES: [f64; 10] = [
         0.0,
+        f64::MIN_POSITIVE,
         -1.0,
         1e-300,
         1e-9,

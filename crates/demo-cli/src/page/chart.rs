@@ -70,9 +70,13 @@ impl Chart {
 
     fn draw_on(&self, area: &Area<'_>, marks: &[Mark]) -> Drawn {
         let text = |paint: Paint| ("sans-serif", TEXT).into_font().color(&paint.stand_in());
+        let top = match self.y.name.is_empty() {
+            true => 8,
+            false => TOP,
+        };
         area.draw(&Text::new(self.y.name.clone(), (2, 2), text(Paint::Ink)))?;
         let mut chart = ChartBuilder::on(area)
-            .margin_top(TOP)
+            .margin_top(top)
             .margin_right(RIGHT)
             .set_label_area_size(LabelAreaPosition::Left, self.left)
             .set_label_area_size(LabelAreaPosition::Bottom, BOTTOM)
@@ -183,6 +187,7 @@ fn svg(size: (u32, u32), says: &str, draw: impl FnOnce(&Area<'_>) -> Drawn) -> S
     let inside = recolour(inside)
         .replace(" opacity=\"1\"", "")
         .replace(" font-family=\"sans-serif\"", "")
+        .replace(&format!(" font-size=\"{}\"", TEXT / 1.24), "")
         .replace(" stroke-width=\"1\"", "")
         .replace("\n</text>", "</text>")
         .replace("\">\n", "\">");

@@ -57,23 +57,33 @@ pub(super) struct Facet<'a> {
     pub(super) rows: Vec<&'a Row>,
 }
 
-/// The rows by what they have in common, in the order in which they were run.
-pub(super) fn facets<'a>(rows: &[&'a Row], by: &[By]) -> Vec<Facet<'a>> {
+/// What of `by` the rows differ in.
+fn differing(rows: &[&Row], by: &[By]) -> Vec<By> {
     let differs = |by: &By| {
         let mut values = rows.iter().map(|row| by.of(row));
         let first = values.next();
         values.any(|value| Some(value) != first)
     };
-    let told_by: Vec<By> = by.iter().copied().filter(differs).collect();
-    let told_by = match told_by.is_empty() {
-        true => vec![By::Size],
-        false => told_by,
-    };
+    by.iter().copied().filter(differs).collect()
+}
+
+fn name(row: &Row, by: &[By]) -> String {
+    let parts = by.iter().map(|by| by.of(row));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+/// The rows by what they have in common, in the order in which they were run; of a facet, by the way of
+/// being woken first.
+pub(super) fn facets<'a>(rows: &[&'a Row], by: &[By]) -> Vec<Facet<'a>> {
+    let mut told_by = differing(rows, by);
+    if told_by.is_empty() {
+        told_by.push(By::Size);
+    }
+    let ways = ways(rows);
     let mut facets: Vec<Facet<'a>> = Vec::new();
     // Names are all that is looked at: rows are few hundred, kinds of names a handful.
     for row in rows {
-        let name = told_by.iter().map(|by| by.of(row));
-        let name = name.collect::<Vec<_>>().join(", ");
+        let name = name(row, &told_by);
         match facets.iter_mut().find(|facet| facet.name == name) {
             Some(facet) => facet.rows.push(row),
             None => facets.push(Facet {
@@ -82,19 +92,32 @@ pub(super) fn facets<'a>(rows: &[&'a Row], by: &[By]) -> Vec<Facet<'a>> {
             }),
         }
     }
+    for facet in &mut facets {
+        let rank = |row: &&Row| ways.iter().position(|way| *way == row.notify);
+        facet.rows.sort_by_key(rank);
+    }
     facets
 }
 
-/// What tells a row from the others, in words.
-pub(super) fn name_of(report: &Report, row: &Row) -> String {
-    let rows: Vec<&Row> = report.rows.iter().collect();
-    let facets = facets(&rows, &BUT_WAY);
-    let own = facets
-        .iter()
-        .find(|f| f.rows.iter().any(|r| std::ptr::eq(*r, row)));
-    match own {
-        Some(facet) if facets.len() > 1 => format!("{}, {}", row.notify, facet.name),
-        _ => row.notify.to_string(),
+/// What tells rows from the others of a report.
+pub(super) struct Names {
+    by: Vec<By>,
+}
+
+impl Names {
+    pub(super) fn new(report: &Report) -> Names {
+        let rows: Vec<&Row> = report.rows.iter().collect();
+        Names {
+            by: differing(&rows, &BUT_WAY),
+        }
+    }
+
+    /// A row in words.
+    pub(super) fn of(&self, row: &Row) -> String {
+        match self.by.is_empty() {
+            true => row.notify.to_string(),
+            false => format!("{}, {}", row.notify, name(row, &self.by)),
+        }
     }
 }
 

@@ -111,7 +111,14 @@ pub(super) const CHARTS_MAX: usize = 48;
 /// Charts beside each other, of `all` that there could be. What is more than a screen or two is folded,
 /// and what is not there is said.
 pub(super) fn grid(charts: &[String], all: usize, of: &str) -> String {
-    let in_grid = |charts: &[String]| format!("<div class=\"grid\">\n{}</div>\n", charts.concat());
+    let in_grid = |charts: &[String]| {
+        let class = if charts.len() == 1 {
+            "grid one"
+        } else {
+            "grid"
+        };
+        format!("<div class=\"{class}\">\n{}</div>\n", charts.concat())
+    };
     let (open, folded) = charts.split_at(charts.len().min(OPEN_MAX));
     let mut grid = in_grid(open);
     if !folded.is_empty() {
@@ -139,11 +146,34 @@ pub(super) fn figure(name: &str, chart: &str, note: &str) -> String {
     format!("<figure><figcaption>{name}</figcaption>{chart}{note}</figure>\n")
 }
 
-/// A small table. The cells are HTML, the first of a line its name.
-pub(super) fn small_table(header: &[&str], lines: &[Vec<String>]) -> String {
-    let mut table = "<div class=\"scroll\"><table class=\"small\"><thead><tr>".to_owned();
-    for name in header {
-        table.push_str(&format!("<th scope=\"col\">{name}</th>"));
+/// A small table. All is HTML; the first cell of a line is its name. Where columns belong together,
+/// `groups` has what they are called together, and how many they are.
+pub(super) fn small_table(
+    groups: &[(&str, usize)],
+    header: &[&str],
+    lines: &[Vec<String>],
+) -> String {
+    let mut table = "<div class=\"scroll\"><table class=\"small\"><thead>".to_owned();
+    let mut firsts = Vec::new();
+    if !groups.is_empty() {
+        table.push_str("<tr><th></th>");
+        let mut at = 1;
+        for (name, columns) in groups {
+            table.push_str(&format!(
+                "<th scope=\"colgroup\" colspan=\"{columns}\">{name}</th>"
+            ));
+            firsts.push(at);
+            at += columns;
+        }
+        table.push_str("</tr>");
+    }
+    let class = |at: usize| match firsts.contains(&at) {
+        true => " class=\"first\"",
+        false => "",
+    };
+    table.push_str("<tr>");
+    for (at, name) in header.iter().enumerate() {
+        table.push_str(&format!("<th scope=\"col\"{}>{name}</th>", class(at)));
     }
     table.push_str("</tr></thead><tbody>\n");
     for line in lines {
@@ -151,7 +181,7 @@ pub(super) fn small_table(header: &[&str], lines: &[Vec<String>]) -> String {
         for (at, cell) in line.iter().enumerate() {
             table.push_str(&match at {
                 0 => format!("<th scope=\"row\">{cell}</th>"),
-                _ => format!("<td>{cell}</td>"),
+                _ => format!("<td{}>{cell}</td>", class(at)),
             });
         }
         table.push_str("</tr>\n");

@@ -1,10 +1,11 @@
 //! The report as a page for a browser: one file with everything in it.
 //!
 //! [`top`] says what was run and what came of it; [`scaling`], [`pair`], [`distribution`], [`stages`] and
-//! [`time`] each draw one kind of chart; [`table`] has all figures. [`facet`] decides which rows share a
+//! [`time`] each draw one kind of chart; [`table`] has all figures. [`campaign`] is the page of `simulate`. [`facet`] decides which rows share a
 //! chart, [`axis`] and [`chart`] draw it, [`theme`] has the colours and [`html`] what is around them.
 
 mod axis;
+mod campaign;
 mod chart;
 mod distribution;
 mod facet;
@@ -18,25 +19,60 @@ mod time;
 mod top;
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use serde::Serialize;
 
+use crate::cli::ReportArgs;
 use crate::error::{Error, InputError, RunError};
-use crate::report::Report;
+use crate::report::{self, Report};
 use crate::target::Target;
+
+pub(crate) use self::campaign::Simulated;
 
 /// Opens the file that is to get the page. Nothing is under its name before [`write`] is done.
 pub(crate) fn open(path: &Path) -> Result<Target, Error> {
     if path.as_os_str() == "-" {
         return Err(InputError::ReportToStdout.into());
     }
-    Target::open(path)
+    open_as(path, "--report")
+}
+
+fn open_as(path: &Path, option: &'static str) -> Result<Target, Error> {
+    Target::open(path).map_err(|error| match error {
+        Error::Input(InputError::BadOut { path, source }) => Error::Input(InputError::BadPage {
+            option,
+            path,
+            source,
+        }),
+        other => other,
+    })
 }
 
 /// Writes the page and gives it its name.
-pub(crate) fn write(report: &Report, mut target: Target) -> Result<(), RunError> {
-    target.write(page(report).as_bytes())?;
+pub(crate) fn write(report: &Report, target: Target) -> Result<(), RunError> {
+    finish(&page(report), target)
+}
+
+/// The same for a result of `simulate`.
+pub(crate) fn write_campaign(result: &Simulated<'_>, target: Target) -> Result<(), RunError> {
+    finish(&campaign::page(result), target)
+}
+
+fn finish(page: &str, mut target: Target) -> Result<(), RunError> {
+    target.write(page.as_bytes())?;
     target.finish()
+}
+
+/// Runs `report`: the page of results that were saved.
+pub(crate) fn from_file(args: &ReportArgs) -> Result<ExitCode, Error> {
+    if args.out.as_os_str() == "-" {
+        return Err(InputError::PageToStdout.into());
+    }
+    let report = report::read::read(&args.file)?;
+    let target = open_as(&args.out, "--out")?;
+    write(&report, target)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn page(report: &Report) -> String {

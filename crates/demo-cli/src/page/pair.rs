@@ -5,7 +5,7 @@ use crate::report::{Report, Row};
 
 use super::axis::{Along, Axis};
 use super::chart::{Chart, Mark, UP};
-use super::facet::{self, BUT_JOBS, BUT_WAY, By, facets, legend, ways};
+use super::facet::{self, BUT_JOBS, BUT_WAY, By, Facet, facets, legend, ways};
 use super::html::{self, CHARTS_MAX};
 use super::theme::way;
 
@@ -18,6 +18,7 @@ const LINES_MAX: usize = 100;
 
 /// A figure that there is a chart and a ratio of.
 struct Figure {
+    heading: &'static str,
     name: &'static str,
     of: fn(&Row) -> Option<f64>,
     show: fn(f64) -> String,
@@ -26,18 +27,21 @@ struct Figure {
 
 const FIGURES: [Figure; 3] = [
     Figure {
+        heading: "Throughput",
         name: "operations a second",
         of: |row| (row.completed > 0).then_some(row.ops_per_s),
         show: show_rate,
         is_latency: false,
     },
     Figure {
+        heading: "Median latency (p50)",
         name: "latency, p50",
         of: |row| (row.completed > 0).then_some(row.latency_us.p50),
         show: show_us,
         is_latency: true,
     },
     Figure {
+        heading: "99th percentile of the latency (p99)",
         name: "latency, p99",
         of: |row| row.latency_us.p99,
         show: show_us,
@@ -67,15 +71,27 @@ pub(super) fn section(report: &Report) -> String {
     }
     let (a, b) = (html::text(a), html::text(b));
     let mut body = legend(&ways(&two));
-    for figure in FIGURES {
-        let all = facets(&two, &BUT_JOBS);
-        let shown = all.iter().take(CHARTS_MAX);
-        let charts: Vec<String> = shown
-            .filter_map(|facet| chart(&facet.name, &facet.rows, &figure))
-            .collect();
-        if !charts.is_empty() {
-            let more = all.len().saturating_sub(CHARTS_MAX);
-            body.push_str(&html::grid(&charts, charts.len() + more, "combinations"));
+    let all = facets(&two, &BUT_JOBS);
+    let shown = &all[..all.len().min(CHARTS_MAX)];
+    let of = |figure: &Figure, facet: &Facet<'_>| {
+        let name = match shown.len() {
+            1 => figure.name,
+            _ => &facet.name,
+        };
+        chart(name, &facet.rows, figure)
+    };
+    if let [facet] = shown {
+        let charts = FIGURES.iter().filter_map(|figure| of(figure, facet));
+        body.push_str(&html::grid(&charts.collect::<Vec<_>>(), 0, ""));
+    } else {
+        for figure in &FIGURES {
+            let charts = shown.iter().filter_map(|facet| of(figure, facet));
+            let charts: Vec<String> = charts.collect();
+            if !charts.is_empty() {
+                let more = all.len() - shown.len();
+                body.push_str(&format!("<h3>{}</h3>\n", figure.heading));
+                body.push_str(&html::grid(&charts, charts.len() + more, "combinations"));
+            }
         }
     }
     body.push_str(&ratios(&pairs, &a, &b));
@@ -164,16 +180,12 @@ fn chart(name: &str, rows: &[&Row], figure: &Figure) -> Option<String> {
 
 /// How the second compares with the first, line by line.
 fn ratios(pairs: &[Pair<'_>], a: &str, b: &str) -> String {
-    let mut header = vec!["rows".to_owned()];
-    for figure in FIGURES {
-        let name = figure.name;
-        header.extend([
-            format!("{name}, {a}"),
-            format!("{name}, {b}"),
-            format!("{b} ÷ {a}"),
-        ]);
+    let ratio_of = format!("{b} ÷ {a}");
+    let mut header = vec!["rows"];
+    for _ in FIGURES {
+        header.extend([a, b, &ratio_of]);
     }
-    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    let groups = FIGURES.map(|figure| (figure.name, 3));
     let lines = pairs.iter().take(LINES_MAX).map(|pair| {
         let mut line = vec![html::text(&pair.name)];
         for figure in FIGURES {
@@ -183,7 +195,7 @@ fn ratios(pairs: &[Pair<'_>], a: &str, b: &str) -> String {
         }
         line
     });
-    let table = html::small_table(&header, &lines.collect::<Vec<_>>());
+    let table = html::small_table(&groups, &header, &lines.collect::<Vec<_>>());
     match pairs.len() > LINES_MAX {
         true => format!(
             "{table}<p class=\"note\">The first {LINES_MAX} of {} lines.</p>\n",

@@ -68,7 +68,10 @@ fn charts(rows: &[&Row]) -> String {
     let shown = &facets[..facets.len().min(CHARTS_MAX)];
     let mut body = legend(rows);
     for figure in FIGURES {
-        let charts = shown.iter().filter_map(|facet| chart(facet, &figure));
+        // Latencies of all charts beside each other are to be compared: they have one axis.
+        let all = shown.iter().flat_map(|facet| &facet.rows);
+        let all: Vec<f64> = all.filter_map(|row| (figure.of)(row)).collect();
+        let charts = shown.iter().filter_map(|facet| chart(facet, &figure, &all));
         let charts: Vec<String> = charts.collect();
         if charts.is_empty() {
             continue;
@@ -102,7 +105,7 @@ fn jobs_of(rows: &[&Row]) -> Vec<usize> {
     jobs
 }
 
-fn chart(facet: &Facet<'_>, figure: &Figure) -> Option<String> {
+fn chart(facet: &Facet<'_>, figure: &Figure, all: &[f64]) -> Option<String> {
     let rows = &facet.rows;
     let values = || rows.iter().filter_map(|row| (figure.of)(row));
     values().next()?;
@@ -115,7 +118,7 @@ fn chart(facet: &Facet<'_>, figure: &Figure) -> Option<String> {
         false => limits.line(values().fold(0.0, f64::max)),
     });
     let y = match figure.is_latency {
-        true => Axis::log(figure.axis, values(), Along::Y(UP), show_us),
+        true => Axis::log(figure.axis, all.iter().copied(), Along::Y(UP), show_us),
         false => {
             let show = |number| show_number(number).trim_end().to_owned();
             Axis::linear(figure.axis, values().chain(line), Along::Y(UP), show)

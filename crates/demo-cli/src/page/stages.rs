@@ -12,7 +12,7 @@ use super::theme::Paint;
 /// Room for the name of a way beside its bar.
 const NAMES: u32 = 96;
 /// The height of a chart without its bars, and of a bar.
-const FRAME: u32 = 78;
+const FRAME: u32 = 8 + 48;
 const BAR: u32 = 34;
 /// Bars in a chart.
 const BARS_MAX: usize = 12;

@@ -6,7 +6,7 @@ use crate::human::{show_byte_rate, show_number, show_rate, show_us};
 use crate::report::{Report, Row, size_with_unit};
 use crate::units::show_count;
 
-use super::facet::name_of;
+use super::facet::Names;
 use super::html;
 
 /// How a figure is shown.
@@ -28,13 +28,6 @@ use Show::{ByteRate, Bytes, Count, Number, Percent, Rate, Seconds, Us, Word, Yes
 
 /// The columns: what they are called, and where in a row of the JSON the figure is.
 const COLUMNS: [(&str, &str, Show); 50] = [
-    ("notify", "/notify", Word),
-    ("jobs", "/jobs", Count),
-    ("size", "/size_bytes", Bytes),
-    ("runtime", "/runtime", Word),
-    ("completion", "/completion", Word),
-    ("loop", "/loop", Word),
-    ("asked rate", "/rate_per_s", Rate),
     ("throughput", "/ops_per_s", Rate),
     ("data", "/bytes_per_s", ByteRate),
     ("mean", "/latency_us/mean", Us),
@@ -76,6 +69,13 @@ const COLUMNS: [(&str, &str, Show); 50] = [
     ("host can do", "/capacity/host_ops_per_s", Rate),
     ("jobs enough", "/capacity/jobs_enough", Count),
     ("places in rings", "/capacity/places", Count),
+    ("notify", "/notify", Word),
+    ("jobs", "/jobs", Count),
+    ("size", "/size_bytes", Bytes),
+    ("runtime", "/runtime", Word),
+    ("completion", "/completion", Word),
+    ("loop", "/loop", Word),
+    ("asked rate", "/rate_per_s", Rate),
     ("threads", "/threads", Count),
     ("operation", "/op", Word),
     ("device", "/device", Word),
@@ -126,11 +126,14 @@ pub(super) fn section(report: &Report) -> String {
             shown.push(column);
         }
     }
+    let names = Names::new(report);
     let mut table = "<div class=\"scroll tall\" tabindex=\"0\" role=\"region\" \
                      aria-label=\"All figures\"><table id=\"rows\"><thead><tr><th scope=\"col\">row</th>"
         .to_owned();
-    for (name, _, _) in &shown {
-        table.push_str(&format!("<th scope=\"col\">{name}</th>"));
+    for (name, path, _) in &shown {
+        table.push_str(&format!(
+            "<th scope=\"col\" data-key=\"{path}\">{name}</th>"
+        ));
     }
     table.push_str("</tr></thead>\n<tbody>\n");
     for (row, values) in report.rows.iter().zip(&rows) {
@@ -138,11 +141,11 @@ pub(super) fn section(report: &Report) -> String {
             true => "",
             false => " class=\"bad\"",
         };
-        let name = html::text(&name_of(report, row));
+        let name = html::text(&names.of(row));
         table.push_str(&format!("<tr{class}><th scope=\"row\">{name}</th>"));
         for (_, path, show) in &shown {
             let value = values.pointer(path).unwrap_or(&Value::Null);
-            table.push_str(&cell(row, path, *show, value));
+            table.push_str(&cell(row, *show, value));
         }
         table.push_str("</tr>\n");
     }
@@ -166,7 +169,7 @@ pub(super) fn section(report: &Report) -> String {
     html::section("table", "All figures", about, &table)
 }
 
-fn cell(row: &Row, path: &str, show: Show, value: &Value) -> String {
+fn cell(row: &Row, show: Show, value: &Value) -> String {
     let class = match show {
         Word => " class=\"word\"",
         _ => "",
@@ -176,10 +179,7 @@ fn cell(row: &Row, path: &str, show: Show, value: &Value) -> String {
         _ => show_value(show, value),
     };
     let shown = html::text(&shown);
-    format!(
-        "<td{class} data-key=\"{path}\" data-value=\"{}\">{shown}</td>",
-        exact(value)
-    )
+    format!("<td{class} data-value=\"{}\">{shown}</td>", exact(value))
 }
 
 /// The value as the JSON has it; a word without its quotes.

@@ -6,7 +6,7 @@ use crate::units::show_count;
 
 use super::axis::{Along, Axis};
 use super::chart::{ACROSS, Chart, Mark, UP, dashed_swatch, swatch};
-use super::facet::{legend_of, name_of};
+use super::facet::{Names, legend_of};
 use super::html;
 use super::theme::{Paint, Shape};
 
@@ -38,6 +38,7 @@ pub(super) fn section(report: &Report) -> String {
             "No operation failed, no submission met a full ring, and nothing befell the device.";
         return html::section("time", heading, said, "");
     }
+    let names = Names::new(report);
     // What failed says more than what waited.
     let mut drawn = rows.clone();
     drawn.sort_by_key(|row| row.device_events.is_empty() && row.failed == 0);
@@ -50,7 +51,7 @@ pub(super) fn section(report: &Report) -> String {
                 drawn.len() - n
             ));
         }
-        let name = html::text(&name_of(report, row));
+        let name = html::text(&names.of(row));
         body.push_str(&format!(
             "<h3>{name}</h3>\n{}",
             html::grid(&charts(row), 0, "")
@@ -67,7 +68,7 @@ pub(super) fn section(report: &Report) -> String {
             rows.len()
         ));
     }
-    body.push_str(&failures(report, &rows));
+    body.push_str(&failures(&names, &rows));
     let about = "Only rows in which something failed, had to wait for room in a full ring, or befell \
                  the device. A dip in the throughput below a mark is what it cost.";
     html::section("time", heading, about, &body)
@@ -171,7 +172,7 @@ fn rates(slot_s: f64, counts: &[u64]) -> Vec<(f64, f64)> {
 }
 
 /// What failed, by kind.
-fn failures(report: &Report, rows: &[&Row]) -> String {
+fn failures(names: &Names, rows: &[&Row]) -> String {
     let failed: Vec<&&Row> = rows.iter().filter(|row| row.failed > 0).collect();
     if failed.is_empty() {
         return "<p class=\"note\">No operation failed.</p>\n".to_owned();
@@ -183,11 +184,11 @@ fn failures(report: &Report, rows: &[&Row]) -> String {
     header.extend(seen.iter().map(|n| kinds[*n].replace('_', " ")));
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     let lines = failed.iter().take(LINES_MAX).map(|row| {
-        let mut line = vec![html::text(&name_of(report, row)), show_count(row.failed)];
+        let mut line = vec![html::text(&names.of(row)), show_count(row.failed)];
         line.extend(seen.iter().map(|n| show_count(row.failed_by.kinds()[*n].1)));
         line
     });
     let lines: Vec<_> = lines.collect();
-    let table = html::small_table(&header, &lines);
+    let table = html::small_table(&[], &header, &lines);
     format!("<h3>Failures by kind</h3>\n{table}")
 }

@@ -4,7 +4,7 @@ use crate::human::{show_number, show_rate, show_us};
 use crate::report::{Report, Row, size_with_unit};
 use crate::units::show_count;
 
-use super::facet::{self, name_of};
+use super::facet::{self, Names};
 use super::html;
 
 /// Problems that are shown; the rest are counted.
@@ -68,12 +68,13 @@ fn asked(report: &Report) -> String {
 
 /// Why the run is not a success.
 fn wrong(report: &Report) -> String {
+    let names = Names::new(report);
     let mut said: Vec<String> = Vec::new();
     if let Some(error) = &report.error {
         said.push(format!("The run ended before its last row: {error}"));
     }
     for row in &report.rows {
-        let name = name_of(report, row);
+        let name = names.of(row);
         let own = row
             .problems
             .iter()
@@ -141,7 +142,8 @@ fn tiles(report: &Report) -> Vec<(String, String, String)> {
         .unwrap_or(fastest);
     let tail = done().filter_map(|row| Some((row.latency_us.p99?, row)));
     let tail = tail.min_by(|a, b| a.0.total_cmp(&b.0));
-    let of = |row: &Row| name_of(report, row);
+    let names = Names::new(report);
+    let of = |row: &Row| names.of(row);
     let name = |most: &str, of: &str| if one { of.to_owned() } else { most.to_owned() };
     let mut tiles = vec![
         (
@@ -262,7 +264,7 @@ pub(super) fn comparisons(report: &Report) -> String {
         ]
     });
     let header = ["rows", "median", "least", "most", "rounds"];
-    let table = html::small_table(&header, &lines.collect::<Vec<_>>());
+    let table = html::small_table(&[], &header, &lines.collect::<Vec<_>>());
     let about = "The time of an operation with our jobs, in parts of what it takes with libcrypto's, \
                  round by round: below 1 ours are faster, above 1 libcrypto's are.";
     html::section("runtimes", "Our jobs against libcrypto's", about, &table)

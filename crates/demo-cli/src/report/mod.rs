@@ -317,7 +317,9 @@ impl Report {
             None => o.engine.to_string(),
         };
         let until = match (o.duration_s, o.total) {
-            (Some(s), _) => show_duration(std::time::Duration::from_secs_f64(s)),
+            // One that was read may be none.
+            (Some(s), _) => std::time::Duration::try_from_secs_f64(s)
+                .map_or_else(|_| format!("{s} s"), show_duration),
             (None, total) => format!("{} operations", total.unwrap_or(0)),
         };
         let threads = match o.threads {

@@ -17,24 +17,24 @@ const SHARE: u64 = 64;
 
 /// What a campaign came to. Ranges of one campaign can be run apart, and merged.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) struct Campaign {
-    pub(super) schema: u32,
-    pub(super) device: String,
-    pub(super) jobs: usize,
-    pub(super) total: u64,
+pub(crate) struct Campaign {
+    pub(crate) schema: u32,
+    pub(crate) device: String,
+    pub(crate) jobs: usize,
+    pub(crate) total: u64,
     /// From the first to the one behind the last.
-    pub(super) seeds: Vec<(u64, u64)>,
-    pub(super) passed: u64,
-    pub(super) operations: u64,
-    pub(super) seconds: f64,
+    pub(crate) seeds: Vec<(u64, u64)>,
+    pub(crate) passed: u64,
+    pub(crate) operations: u64,
+    pub(crate) seconds: f64,
     /// The lowest seed that failed, and why.
-    pub(super) failure: Option<Failure>,
+    pub(crate) failure: Option<Failure>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) struct Failure {
-    pub(super) seed: u64,
-    pub(super) problem: String,
+pub(crate) struct Failure {
+    pub(crate) seed: u64,
+    pub(crate) problem: String,
 }
 
 /// Runs all seeds of a range. Once one has failed, none above it is run.

@@ -9,7 +9,6 @@ mod checker;
 mod job;
 mod plan;
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -18,21 +17,28 @@ use crate::cli::{SimulateArgs, SimulateFormat};
 use crate::engine::device_config;
 use crate::error::{Error, InputError};
 use crate::out::{Out, say};
+use crate::page::{self, Simulated};
 use crate::progress::Progress;
 use crate::system;
+use crate::target::Target;
 use crate::units::show_count;
 use app::Setup;
-use campaign::{Campaign, Failure, SCHEMA};
+use campaign::{Failure, SCHEMA};
+
+pub(crate) use campaign::Campaign;
 
 /// The most bytes of a result that is merged.
 const RESULT_BYTES_MAX: u64 = 1 << 20;
 
 /// Runs a campaign, replays one seed, or merges results.
 pub(crate) fn run(args: &SimulateArgs, out: &mut Out) -> Result<ExitCode, Error> {
+    // Before the run, which may take long: what cannot be written is said at once.
+    let page = args.report.as_deref().map(page::open).transpose()?;
     if !args.merge.is_empty() {
         let results = args.merge.iter().map(|path| read(path));
         let merged = campaign::merge(results.collect::<Result<_, _>>()?)?;
         report(args.format, &merged, out)?;
+        write_page(page, &merged, None, None)?;
         return Ok(code(&merged));
     }
     let setup = Setup {
@@ -43,16 +49,17 @@ pub(crate) fn run(args: &SimulateArgs, out: &mut Out) -> Result<ExitCode, Error>
     };
     match args.seed {
         Some(seed) => replay(&setup, seed, args, out),
-        None => search(&setup, args.seeds.clone(), args, out),
+        None => search(&setup, args, page, out),
     }
 }
 
 fn search(
     setup: &Setup,
-    seeds: Range<u64>,
     args: &SimulateArgs,
+    page: Option<Target>,
     out: &mut Out,
 ) -> Result<ExitCode, Error> {
+    let seeds = args.seeds.clone();
     let threads = args.threads.unwrap_or_else(system::cpus);
     let table = args.format == SimulateFormat::Table;
     let line = format!(
@@ -81,48 +88,80 @@ fn search(
         .unwrap_or_else(PoisonError::into_inner)
         .clear();
     report(args.format, &result, out)?;
-    if let (Some(before), Some(after)) = (before, system::open_fds())
-        && after > before
-        && result.failure.is_none()
-    {
-        let _ = say(format_args!(
+    let leak = match (before, system::open_fds()) {
+        (Some(before), Some(after)) if after > before && result.failure.is_none() => Some(format!(
             "{before} file descriptors were open before and {after} after it; report it"
-        ));
-        return Ok(ExitCode::FAILURE);
+        )),
+        _ => None,
+    };
+    if let Some(leak) = &leak {
+        let _ = say(leak);
     }
-    if let Some(failure) = &result.failure {
-        explain(setup, failure, args, out)?;
+    let smallest = match &result.failure {
+        Some(failure) => Some(explain(setup, failure, args, out)?),
+        None => None,
+    };
+    write_page(page, &result, smallest.as_ref(), leak.as_deref())?;
+    match leak {
+        Some(_) => Ok(ExitCode::FAILURE),
+        None => Ok(code(&result)),
     }
-    Ok(code(&result))
 }
 
-/// The smallest run of the seed that fails, and how to see it again.
+/// Writes the page, if one was asked for.
+fn write_page(
+    page: Option<Target>,
+    campaign: &Campaign,
+    smallest: Option<&Smallest>,
+    leak: Option<&str>,
+) -> Result<(), Error> {
+    let Some(target) = page else {
+        return Ok(());
+    };
+    let smallest = smallest.map(|smallest| (&smallest.log[..], &smallest.again[..]));
+    let result = Simulated {
+        campaign,
+        smallest,
+        leak,
+    };
+    Ok(page::write_campaign(&result, target)?)
+}
+
+/// The smallest run of a seed that fails.
+struct Smallest {
+    log: Vec<String>,
+    /// The command that shows it again.
+    again: String,
+}
+
+/// Prints the smallest run of the seed that fails, and how to see it again.
 fn explain(
     setup: &Setup,
     failure: &Failure,
     args: &SimulateArgs,
     out: &mut Out,
-) -> Result<(), Error> {
+) -> Result<Smallest, Error> {
     let smallest = campaign::shrink(setup, failure.seed);
-    let outcome = app::run(&smallest, failure.seed, true);
-    let mut text = format!("the smallest run of seed {} that fails:\n", failure.seed);
-    for line in &outcome.log {
-        text.push_str(line);
-        text.push('\n');
-    }
-    text.push_str(&format!(
-        "to see it again: demo-cli simulate{} --seed {} --jobs {} --total {} --trace",
+    let log = app::run(&smallest, failure.seed, true).log;
+    let again = format!(
+        "demo-cli simulate{} --seed {} --jobs {} --total {} --trace",
         device_flag(args),
         failure.seed,
         smallest.jobs,
         smallest.total
-    ));
+    );
+    let mut text = format!("the smallest run of seed {} that fails:\n", failure.seed);
+    for line in &log {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text.push_str(&format!("to see it again: {again}"));
     if args.format == SimulateFormat::Table {
         out.line(text)?;
     } else {
         let _ = say(text);
     }
-    Ok(())
+    Ok(Smallest { log, again })
 }
 
 fn device_flag(args: &SimulateArgs) -> String {
