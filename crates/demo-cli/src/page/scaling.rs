@@ -67,11 +67,21 @@ fn charts(rows: &[&Row]) -> String {
     let facets = facets(rows, &BUT_JOBS);
     let shown = &facets[..facets.len().min(CHARTS_MAX)];
     let mut body = legend(rows);
-    for figure in FIGURES {
+    if let [facet] = shown {
+        let charts = FIGURES.iter().filter_map(|figure| {
+            let all: Vec<f64> = rows.iter().filter_map(|row| (figure.of)(row)).collect();
+            chart(facet, figure, figure.heading, &all)
+        });
+        body.push_str(&html::grid(&charts.collect::<Vec<_>>(), 0, ""));
+        return body;
+    }
+    for figure in &FIGURES {
         // Latencies of all charts beside each other are to be compared: they have one axis.
         let all = shown.iter().flat_map(|facet| &facet.rows);
         let all: Vec<f64> = all.filter_map(|row| (figure.of)(row)).collect();
-        let charts = shown.iter().filter_map(|facet| chart(facet, &figure, &all));
+        let charts = shown
+            .iter()
+            .filter_map(|facet| chart(facet, figure, &facet.name, &all));
         let charts: Vec<String> = charts.collect();
         if charts.is_empty() {
             continue;
@@ -105,7 +115,7 @@ fn jobs_of(rows: &[&Row]) -> Vec<usize> {
     jobs
 }
 
-fn chart(facet: &Facet<'_>, figure: &Figure, all: &[f64]) -> Option<String> {
+fn chart(facet: &Facet<'_>, figure: &Figure, name: &str, all: &[f64]) -> Option<String> {
     let rows = &facet.rows;
     let values = || rows.iter().filter_map(|row| (figure.of)(row));
     values().next()?;
@@ -164,7 +174,7 @@ fn chart(facet: &Facet<'_>, figure: &Figure, all: &[f64]) -> Option<String> {
         (Some(limits), false) => limits.note(line.is_some()),
         _ => String::new(),
     };
-    Some(html::figure(&html::text(&facet.name), &chart, &note))
+    Some(html::figure(&html::text(name), &chart, &note))
 }
 
 /// What the device of a chart can do.
