@@ -13,7 +13,7 @@ use crate::error::{Error, InputError};
 use crate::examples;
 use crate::units::{
     parse_count, parse_duration, parse_jobs, parse_op, parse_op_id, parse_plant, parse_rate,
-    parse_seeds, parse_size, parse_threads, parse_timeout,
+    parse_repeat, parse_seeds, parse_size, parse_threads, parse_timeout,
 };
 
 /// Pausable crypto jobs on a simulated accelerator.
@@ -178,6 +178,10 @@ pub(crate) struct LoadArgs {
     /// Run each row until this many operations are done, instead of for a time.
     #[arg(long, value_parser = parse_count, value_name = "N")]
     pub(crate) total: Option<usize>,
+    /// Run the whole list of rows this many times over, so that whatever else the machine does meets
+    /// all of them; 'demo-cli compare' tells from repeats how far figures are to be trusted.
+    #[arg(long, value_parser = parse_repeat, default_value = "1", value_name = "N")]
+    pub(crate) repeat: usize,
     /// Begin this many operations a second, whether earlier ones are done or not, instead of
     /// keeping --jobs in flight: an open loop. --jobs is then the most in flight; what is due and
     /// finds no place waits, and its latency, from when it was due, says so.

@@ -184,7 +184,7 @@ pub(crate) enum InputError {
     )]
     ReportToStdout,
     #[error(
-        "--jobs, --sizes, --notify and --completion make {rows} rows, more than {most}; give fewer values"
+        "--jobs, --sizes, --notify, --completion and --repeat make {rows} rows, more than {most}; give fewer values"
     )]
     TooManyRows { rows: usize, most: usize },
     #[error(

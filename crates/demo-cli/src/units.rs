@@ -10,6 +10,8 @@ use crate::suggest::did_you_mean;
 const JOBS_MAX: usize = 1_000_000;
 /// The most threads that run jobs.
 const THREADS_MAX: usize = 1024;
+/// The most times that the rows are run over.
+const REPEAT_MAX: usize = 1000;
 /// The shortest time-out.
 const TIMEOUT_MIN: Duration = Duration::from_millis(10);
 
@@ -104,6 +106,11 @@ pub(crate) fn parse_threads(text: &str) -> Result<usize, String> {
     parse_within(text, THREADS_MAX)
 }
 
+/// Parses how often the rows are run: 1 to 1000 times.
+pub(crate) fn parse_repeat(text: &str) -> Result<usize, String> {
+    parse_within(text, REPEAT_MAX)
+}
+
 /// Parses a rate: operations a second, from one in a thousand seconds to a billion.
 pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
     match text.parse() {
@@ -155,6 +162,14 @@ pub(crate) fn show_size(bytes: usize) -> String {
 /// A duration as it would be typed.
 pub(crate) fn show_duration(duration: Duration) -> String {
     format!("{duration:?}").replace('µ', "u")
+}
+
+/// A number of seconds, as it would be typed; one that was read may be no duration.
+pub(crate) fn show_seconds(seconds: f64) -> String {
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) => show_duration(duration),
+        Err(_) => format!("{seconds}s"),
+    }
 }
 
 /// A whole number with its thousands apart: `1,234,567`.

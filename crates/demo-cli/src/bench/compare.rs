@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::options::Case;
-use crate::report::Name;
+use crate::report::{Name, Spread};
 
 /// How our jobs compare with libcrypto's, told in one way.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -13,6 +13,9 @@ pub(crate) struct Comparison {
     pub(crate) notify: Name,
     pub(crate) jobs: usize,
     pub(crate) size_bytes: usize,
+    /// Which repeat of the rows it is of, counted from 0.
+    #[serde(default)]
+    pub(crate) repeat: usize,
     /// Which rows it is of, where there are others.
     #[serde(skip)]
     pub(crate) name: String,
@@ -21,14 +24,6 @@ pub(crate) struct Comparison {
     /// What an operation took with our jobs, in parts of what it took with libcrypto's in the same
     /// round: less than 1 where ours are faster. `None` without rounds.
     pub(crate) ns_per_op_ours_over_libcrypto: Option<Spread>,
-}
-
-/// A figure of several rounds.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) least: f64,
-    pub(crate) most: f64,
 }
 
 impl Comparison {
@@ -43,27 +38,11 @@ impl Comparison {
             notify: case.notify.name().into(),
             jobs: case.jobs,
             size_bytes: case.size,
+            repeat: case.repeat,
             name,
             rounds: ratios.len(),
             ns_per_op_ours_over_libcrypto: Spread::of(ratios),
         }
-    }
-}
-
-impl Spread {
-    fn of(mut figures: Vec<f64>) -> Option<Spread> {
-        figures.sort_by(f64::total_cmp);
-        let (least, most) = (*figures.first()?, *figures.last()?);
-        let middle = figures.len() / 2;
-        let median = match figures.len() % 2 {
-            1 => figures[middle],
-            _ => f64::midpoint(figures[middle - 1], figures[middle]),
-        };
-        Some(Spread {
-            median,
-            least,
-            most,
-        })
     }
 }
 
@@ -98,13 +77,13 @@ mod tests {
             jobs: 8,
             completion: None,
             notify: NotifyName::Fd,
+            repeat: 0,
         };
         let comparison = Comparison::new(case, "fd, 8 jobs".to_owned(), &rounds);
         assert_eq!(
             comparison.to_string(),
             "fd, 8 jobs: time per operation, ours / libcrypto: 0.90 (median of 3 rounds, 0.50 to 1.50)"
         );
-        assert_eq!(Spread::of(vec![1.0, 3.0]).map(|s| s.median), Some(2.0));
         let none = Comparison::new(case, "fd".to_owned(), &rounds[2..3]);
         assert_eq!(none.to_string(), "fd: nothing to compare");
     }

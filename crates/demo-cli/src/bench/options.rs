@@ -60,6 +60,8 @@ pub(crate) struct Lists {
     /// `None`: as the device file says.
     pub(crate) completion: Vec<Option<CompletionName>>,
     pub(crate) notify: Vec<NotifyName>,
+    /// How often all of them are run.
+    pub(crate) repeat: usize,
 }
 
 /// One combination.
@@ -69,6 +71,8 @@ pub(crate) struct Case {
     pub(crate) jobs: usize,
     pub(crate) completion: Option<CompletionName>,
     pub(crate) notify: NotifyName,
+    /// How often it was run before.
+    pub(crate) repeat: usize,
 }
 
 impl Case {
@@ -81,6 +85,12 @@ impl Case {
 impl Lists {
     /// In the order of the report.
     pub(crate) fn cases(&self) -> Vec<Case> {
+        let repeats = 0..self.repeat;
+        repeats.flat_map(|repeat| self.once(repeat)).collect()
+    }
+
+    /// One run of all of them.
+    fn once(&self, repeat: usize) -> Vec<Case> {
         let mut cases = Vec::new();
         for &size in &self.sizes {
             for &jobs in &self.jobs {
@@ -90,6 +100,7 @@ impl Lists {
                         jobs,
                         completion,
                         notify,
+                        repeat,
                     }));
                 }
             }
@@ -136,6 +147,7 @@ impl BenchOptions {
             jobs: args.jobs,
             completion: vec![args.completion],
             notify: notify_names(&[args.notify]),
+            repeat: args.load.repeat,
         };
         BenchOptions::new(lists, args.load)
     }
@@ -150,6 +162,7 @@ impl BenchOptions {
                 false => completion,
             },
             notify: notify_names(&args.notify),
+            repeat: args.load.repeat,
         };
         BenchOptions::new(lists, args.load)
     }
@@ -159,7 +172,7 @@ impl BenchOptions {
         let mut notes = Vec::new();
         lists.sizes = sizes(args.op, lists.sizes, &args.input, &mut notes)?;
         let rows = lists.sizes.len() * lists.jobs.len() * lists.completion.len();
-        let rows = rows * lists.notify.len();
+        let rows = rows * lists.notify.len() * lists.repeat;
         if rows > ROWS_MAX {
             let most = ROWS_MAX;
             return Err(InputError::TooManyRows { rows, most });

@@ -146,6 +146,9 @@ fn name(options: &BenchOptions, case: Case) -> String {
     if lists.sizes.len() > 1 {
         name += &format!(", {}", report::size_with_unit(case.size));
     }
+    if lists.repeat > 1 {
+        name += &format!(", repeat {}", case.repeat);
+    }
     name
 }
 
@@ -319,6 +322,7 @@ fn row(
         size_bytes: case.size,
         jobs: case.jobs,
         threads: options.threads,
+        repeat: case.repeat,
         load: match options.rate {
             None => "closed",
             Some(_) => "open",

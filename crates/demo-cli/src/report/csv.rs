@@ -69,11 +69,13 @@ pub(crate) fn write(report: &Report, out: &mut Out) -> Result<(), RunError> {
         header.extend(OF_A_STAGE.map(|figure| format!("stages_us_{stage}_{figure}")));
     }
     header.push("failed_by".to_owned());
+    header.push("repeat".to_owned());
     record(&header)?;
     for row in &report.rows {
         let mut fields = fields(report, row).to_vec();
         fields.extend(stages(row));
         fields.push(row.failed_by.to_string());
+        fields.push(row.repeat.to_string());
         record(&fields)?;
     }
     let bytes = writer

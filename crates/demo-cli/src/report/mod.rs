@@ -4,6 +4,7 @@ pub(crate) mod csv;
 pub(crate) mod json;
 pub(crate) mod read;
 mod series;
+mod spread;
 pub(crate) mod table;
 
 use std::borrow::Cow;
@@ -15,9 +16,10 @@ use crate::bench::{
     BenchOptions, Capacity, Comparison, FailedBy, Runtime, STAGES, StageTally, Until,
 };
 use crate::system;
-use crate::units::{show_duration, show_size};
+use crate::units::{show_seconds, show_size};
 
 pub(crate) use self::series::{DeviceNote, OverTime, distribution};
+pub(crate) use self::spread::Spread;
 
 /// The version of the field names below. They are stable: fields are added, never renamed. What was added
 /// since the first reports of this version has a default, so that those can still be read.
@@ -79,6 +81,9 @@ pub(crate) struct Options {
     pub(crate) threads: usize,
     pub(crate) duration_s: Option<f64>,
     pub(crate) total: Option<u64>,
+    /// How often all rows were run.
+    #[serde(default = "once")]
+    pub(crate) repeat: usize,
     pub(crate) timeout_s: f64,
     pub(crate) fallback: bool,
     pub(crate) no_fallback: bool,
@@ -110,6 +115,9 @@ pub(crate) struct Row {
     pub(crate) size_bytes: usize,
     pub(crate) jobs: usize,
     pub(crate) threads: usize,
+    /// How often the same row was run before: rows that differ in this only are repeats.
+    #[serde(default)]
+    pub(crate) repeat: usize,
     /// `closed`: a job that has finished is replaced; `open`: they begin at a rate.
     #[serde(rename = "loop")]
     pub(crate) load: Name,
@@ -295,6 +303,7 @@ impl Report {
                 threads: options.threads,
                 duration_s,
                 total,
+                repeat: options.lists.repeat,
                 timeout_s: options.engine.timeout.as_secs_f64(),
                 fallback: options.engine.fallback,
                 no_fallback: options.no_fallback,
@@ -317,9 +326,7 @@ impl Report {
             None => o.engine.to_string(),
         };
         let until = match (o.duration_s, o.total) {
-            // One that was read may be none.
-            (Some(s), _) => std::time::Duration::try_from_secs_f64(s)
-                .map_or_else(|_| format!("{s} s"), show_duration),
+            (Some(s), _) => show_seconds(s),
             (None, total) => format!("{} operations", total.unwrap_or(0)),
         };
         let threads = match o.threads {
@@ -348,6 +355,10 @@ impl Report {
             (Some(rate), false) => format!("at most, an open loop of {rate} ops/s,"),
             (Some(rate), true) => format!("at most, an open loop of {rate} ops/s (Poisson),"),
         };
+        let repeat = match o.repeat {
+            1 => String::new(),
+            n => format!(", {n} times over"),
+        };
         let clock = match &*o.clock {
             "real" => "",
             _ => " of virtual time",
@@ -357,7 +368,7 @@ impl Report {
             _ => "",
         };
         format!(
-            "{} of {} on {device}{fallback}, {} jobs {flow} on {}, {until}{clock} per row{runtime}{modelled}, {} cpus, seed {}{debug}",
+            "{} of {} on {device}{fallback}, {} jobs {flow} on {}, {until}{clock} per row{repeat}{runtime}{modelled}, {} cpus, seed {}{debug}",
             o.op,
             sizes.join(", "),
             jobs.join(", "),
@@ -375,6 +386,11 @@ pub(crate) fn size_with_unit(bytes: usize) -> String {
         true => size,
         false => format!("{size} B"),
     }
+}
+
+/// How often the rows of a report were run that does not say it.
+fn once() -> usize {
+    1
 }
 
 fn completion_names(options: &BenchOptions) -> Vec<Name> {

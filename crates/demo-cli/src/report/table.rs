@@ -127,6 +127,12 @@ fn labels(report: &Report) -> Vec<Label> {
             of: |row| size_with_unit(row.size_bytes),
         });
     }
+    if options.repeat > 1 {
+        labels.push(Label {
+            name: "repeat",
+            of: |row| row.repeat.to_string(),
+        });
+    }
     labels
 }
 
