@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use offload::OpKind;
 
 use crate::color;
+use crate::compare::CompareArgs;
 use crate::encrypt::parse_cipher;
 use crate::error::{Error, InputError};
 use crate::examples;
@@ -60,6 +61,15 @@ pub(crate) enum Command {
     /// lowest one is printed, with the trace of the smallest run of it that fails.
     #[command(after_help = examples::SIMULATE)]
     Simulate(SimulateArgs),
+    /// Compare results of 'bench', 'sweep' or 'simulate': how much slower, and what has changed.
+    ///
+    /// Rows are matched by what they ran. What is one value throughout one file and another throughout
+    /// the other (the device, say) does not keep rows apart: it is listed as changed. Ratios are the
+    /// other's figure ÷ the base's: above 1 is slower. Where 'bench' or 'sweep' ran with --repeat they are
+    /// of the medians, with the least and the most over the repeats; a ratio whose spread includes 1 is
+    /// no difference seen. Without repeats the spread is that of the time per operation within the run.
+    #[command(after_help = examples::COMPARE)]
+    Compare(CompareArgs),
     /// Print SHA-256 or SHA-512 digests, as sha256sum and sha512sum do.
     ///
     /// The files go through the engine in many jobs at once, each file as one request. The output

@@ -232,6 +232,26 @@ pub(crate) enum InputError {
         rows: String,
         meant: String,
     },
+    #[error("standard input (-) is given twice, and can be read once; give a file for one of them")]
+    StdinTwice,
+    #[error(
+        "{report} is a report of 'bench' or 'sweep' and {campaign} a result of 'simulate', which do not belong together; compare files of one kind"
+    )]
+    OtherKind { report: String, campaign: String },
+    #[error("{base} and {other} have no rows in common ({why}); compare results of the same rows")]
+    NoRowsInCommon {
+        base: String,
+        other: String,
+        why: String,
+    },
+    #[error(
+        "no row of {base} has a {figure} to judge by; give --figure another, or run longer on --clock real"
+    )]
+    NothingToJudgeBy { figure: &'static str, base: String },
+    #[error(
+        "--figure is for results of 'bench' and 'sweep'; those of 'simulate' are judged by the time of a seed"
+    )]
+    FigureOfCampaign,
     #[error("there is no command {name} to describe{meant}; the commands are {commands}")]
     NoSuchCommand {
         name: String,
@@ -288,6 +308,8 @@ pub(crate) enum RunError {
         MAX_DATA_BYTES >> 20
     )]
     TooLargeToHash,
+    #[error("{0}; look at what has changed, or raise --fail-above")]
+    Regressed(String),
     #[error("the example's job was not run as the manual page says: {0}")]
     Example(String),
 }

@@ -57,6 +57,19 @@ Examples:
   grep '^{\"schema\"' run.html > run.json
       and the figures out of a page";
 
+pub(crate) const COMPARE: &str = "\
+Examples:
+  demo-cli compare old.json new.json
+      what has changed between two results of 'bench --format json'
+  demo-cli sweep --jobs 64,512 --notify callback,fd --repeat 5 --format json > new.json
+      repeats, so that the spread is known
+  demo-cli compare qat.json hsm.json --format csv > ratios.csv
+      two devices, for a spreadsheet
+  demo-cli compare base.json - --fail-above 1.1 < new.json
+      for CI: exit status 1 if a row takes more than 1.1 times as long as in base.json
+  demo-cli compare base.json new.json --fail-above 1.25 --figure p99,cpu
+      the same by the tail of the latency, and by processor time";
+
 pub(crate) const SIMULATE: &str = "\
 Examples:
   demo-cli simulate --seeds 0..100000

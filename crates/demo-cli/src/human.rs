@@ -60,6 +60,20 @@ fn three_digits(number: f64) -> String {
     }
 }
 
+/// Text that was read, as a terminal may be shown it: what could steer the terminal is spelled out.
+pub(crate) fn printable(text: &str) -> String {
+    let steers =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match steers(c) {
+            true => shown.extend(c.escape_unicode()),
+            false => shown.push(c),
+        }
+    }
+    shown
+}
+
 /// A time that is left: `8 s`, `3 min 20 s`, `2 h 5 min`.
 pub(crate) fn show_time_left(left: Duration) -> String {
     let seconds = left.as_secs_f64().ceil() as u64;
@@ -95,6 +109,15 @@ mod tests {
         assert_eq!(show_rate(12.0), "12 ops/s");
         assert_eq!(show_byte_rate(848.0e6), "848 MB/s");
         assert_eq!(show_byte_rate(12.5), "12.5 B/s");
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_spelled_out() {
+        assert_eq!(printable("37 µs – fine"), "37 µs – fine");
+        assert_eq!(
+            printable("\u{1b}[2J\n\u{9b}\u{202e}"),
+            "\\u{1b}[2J\\u{a}\\u{9b}\\u{202e}"
+        );
     }
 
     #[test]

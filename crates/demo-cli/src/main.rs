@@ -9,6 +9,7 @@
 mod bench;
 mod cli;
 mod color;
+mod compare;
 mod devices;
 mod digest;
 mod encrypt;
@@ -65,6 +66,7 @@ fn run(asked: Asked) -> Result<ExitCode, Error> {
         Command::Explain(args) => explain::run(&args, &mut out)?,
         Command::Report(args) => page::from_file(&args)?,
         Command::Simulate(args) => simulate::run(&args, &mut out)?,
+        Command::Compare(args) => compare::run(&args, &mut out)?,
         Command::Digest(args) => digest::run(args, &mut out)?,
         Command::Encrypt(args) => encrypt::run(args)?,
         Command::Example => example::run(&mut out)?,

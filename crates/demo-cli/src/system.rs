@@ -72,20 +72,26 @@ pub(crate) fn read_text(
     }
 }
 
-/// Reads the text of a `what` file of at most `most` bytes that holds nothing secret.
+/// Reads the text of a `what` file of at most `most` bytes that holds nothing secret; `-` is standard
+/// input.
 pub(crate) fn read_plain_text(
     path: &Path,
     what: &'static str,
     most: u64,
 ) -> Result<String, InputError> {
-    let path = || path.to_owned();
     let mut bytes = Vec::new();
-    File::open(path())
-        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
-        .map_err(|source| InputError::Unreadable {
-            path: path(),
-            source,
-        })?;
+    let read = match path.to_str() {
+        Some("-") => std::io::stdin()
+            .lock()
+            .take(most + 1)
+            .read_to_end(&mut bytes),
+        _ => File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)),
+    };
+    let path = || path.to_owned();
+    read.map_err(|source| InputError::Unreadable {
+        path: path(),
+        source,
+    })?;
     if bytes.len() as u64 > most {
         let path = path();
         return Err(InputError::TooLargeFile { path, what, most });

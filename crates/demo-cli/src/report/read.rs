@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Report, SCHEMA};
 use crate::error::InputError;
-use crate::system;
+use crate::{human, system};
 
 /// The most bytes of a report.
 const REPORT_BYTES_MAX: u64 = 256 << 20;
@@ -19,13 +19,29 @@ struct Head {
     seeds: Option<serde::de::IgnoredAny>,
 }
 
-/// Reads the report of a `bench` or a `sweep`.
+/// Reads the report of a `bench` or a `sweep`; `-` is standard input.
 pub(crate) fn read(path: &Path) -> Result<Report, InputError> {
-    let text = system::read_plain_text(path, "report", REPORT_BYTES_MAX)?;
-    parse(&text).map_err(|message| InputError::NotAReport {
+    of_text(path, &text(path)?)
+}
+
+/// The text of a file that is to hold a report; `-` is standard input.
+pub(crate) fn text(path: &Path) -> Result<String, InputError> {
+    system::read_plain_text(path, "report", REPORT_BYTES_MAX)
+}
+
+/// The report of a `bench` or a `sweep` in the text of a file.
+pub(crate) fn of_text(path: &Path, text: &str) -> Result<Report, InputError> {
+    parse(text).map_err(|message| InputError::NotAReport {
         path: path.to_owned(),
-        message,
+        // It may quote the file.
+        message: human::printable(&message),
     })
+}
+
+/// Whether a text looks like a result of `simulate`.
+pub(crate) fn is_campaign(text: &str) -> bool {
+    let head = serde_json::from_str::<Head>(text);
+    head.is_ok_and(|head| head.rows.is_none() && head.seeds.is_some())
 }
 
 fn parse(text: &str) -> Result<Report, String> {

@@ -241,19 +241,24 @@ fn code(result: &Campaign) -> ExitCode {
 
 /// Reads a result that was printed with `--format json`.
 fn read(path: &Path) -> Result<Campaign, InputError> {
-    let text = system::read_text(path, "result", RESULT_BYTES_MAX)?;
+    of_text(path, &system::read_text(path, "result", RESULT_BYTES_MAX)?)
+}
+
+/// The result in the text of a file.
+pub(crate) fn of_text(path: &Path, text: &str) -> Result<Campaign, InputError> {
     let wrong = |message: String| InputError::NotAResult {
         path: PathBuf::from(path),
         message,
     };
-    let result: Campaign = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+    let result: Campaign = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
     if result.schema != SCHEMA {
         return Err(wrong(format!("its schema is {}", result.schema)));
     }
     if result.seeds.iter().any(|(start, end)| start >= end) {
         return Err(wrong("a range of seeds ends before it begins".to_owned()));
     }
-    let seeds: u64 = result.seeds.iter().map(|(start, end)| end - start).sum();
+    let ranges = result.seeds.iter().map(|(start, end)| end - start);
+    let seeds = ranges.fold(0, u64::saturating_add);
     if result.passed > seeds {
         let passed = result.passed;
         return Err(wrong(format!(
