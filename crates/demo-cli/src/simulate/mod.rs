@@ -16,6 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::cli::{SimulateArgs, SimulateFormat};
 use crate::engine::device_config;
 use crate::error::{Error, InputError};
+use crate::human::printable;
 use crate::out::{Out, say};
 use crate::page::{self, Simulated};
 use crate::progress::Progress;
@@ -250,7 +251,8 @@ pub(crate) fn of_text(path: &Path, text: &str) -> Result<Campaign, InputError> {
         path: PathBuf::from(path),
         message,
     };
-    let result: Campaign = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
+    let read = serde_json::from_str(text);
+    let result: Campaign = read.map_err(|e| wrong(printable(&e.to_string())))?;
     if result.schema != SCHEMA {
         return Err(wrong(format!("its schema is {}", result.schema)));
     }
