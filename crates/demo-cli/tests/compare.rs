@@ -595,26 +595,30 @@ fn no_rows(report: &str) -> String {
 #[test]
 fn numbers_that_are_none_do_no_harm() {
     let files = Files::new();
-    let good = files.repeats("good.json", &[10.0, 11.0]);
-    let report: Value = serde_json::from_slice(&std::fs::read(&good).expect("read")).expect("JSON");
+    let good = files.repeats("good.json", &[10.0, 11.0, 12.0]);
+    let mut report: Value =
+        serde_json::from_slice(&std::fs::read(&good).expect("read")).expect("JSON");
+    report["rows"][2]["jobs"] = 9.into();
+    let good = files.write("good.json", report.to_string());
     let edits: [&dyn Fn(&mut Value); 7] = [
         &|r| r["options"]["duration_s"] = (-1.0).into(),
         &|r| r["options"]["timeout_s"] = 1e300.into(),
         &|r| r["options"]["rate_per_s"] = (-5).into(),
         &|r| r["rows"][0]["ops_per_s"] = 1e-308.into(),
         &|r| {
-            r["rows"][0]["completed"] = u64::MAX.into();
-            r["rows"][1]["failed"] = u64::MAX.into();
-            r["rows"][1]["failed_by"]["down"] = u64::MAX.into();
-            r["rows"][0]["failed_by"]["down"] = u64::MAX.into();
+            for at in 0..3 {
+                r["rows"][at]["completed"] = u64::MAX.into();
+                r["rows"][at]["failed"] = u64::MAX.into();
+                r["rows"][at]["failed_by"]["down"] = u64::MAX.into();
+            }
         },
         &|r| {
-            r["rows"].as_array_mut().expect("rows").pop();
+            r["rows"].as_array_mut().expect("rows").remove(1);
             r["rows"][0]["over_time"] = json!({ "slot_s": -1.0, "completed": [u64::MAX, u64::MAX],
                 "failed": [], "retries": [], "latency_mean_us": [] });
         },
         &|r| {
-            r["rows"].as_array_mut().expect("rows").pop();
+            r["rows"].as_array_mut().expect("rows").remove(1);
             r["rows"][0]["wall_s"] = 1e308.into();
             r["rows"][0]["over_time"]["slot_s"] = 1e-308.into();
         },
@@ -639,10 +643,13 @@ fn nothing_of_a_file_steers_the_terminal() {
     let mut report: Value =
         serde_json::from_slice(&std::fs::read(&good).expect("read")).expect("JSON");
     let evil = "\u{1b}[2J\u{9b}31m\u{202e}\r";
-    for field in ["engine", "device", "notify", "op", "loop", "completion"] {
+    for field in ["engine", "device", "notify", "op", "completion"] {
         report["rows"][0][field] = evil.into();
+    }
+    for field in ["engine", "device", "op", "clock"] {
         report["options"][field] = evil.into();
     }
+    report["options"]["notify"] = json!([evil]);
     report["host"]["kernel"] = evil.into();
     report["error"] = evil.into();
     report["verdict"] = json!([evil]);
@@ -664,7 +671,9 @@ fn nothing_of_a_file_steers_the_terminal() {
             let said = stdout(&output) + &stderr(&output);
             let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
             assert!(!said.contains(steers), "{format}: {said:?}");
-            assert!(said.contains("[2J") || file == &worse, "{format}: {said}");
+            let status = if file == &bad { 1 } else { 2 };
+            assert_eq!(output.status.code(), Some(status), "{format}: {said}");
+            assert!(said.contains("[2J"), "{format}: {said}");
         }
     }
 }
@@ -764,14 +773,18 @@ fn a_full_disk_is_said_and_a_closed_pipe_is_not() {
             common::skip("a full device", "no /dev/full here");
             continue;
         };
-        let output = command(&args).stdout(full).output().expect("it runs");
-        assert_eq!(output.status.code(), Some(1), "{format}");
-        let text = stderr(&output);
-        let last = text.lines().last().unwrap_or("");
-        assert!(
-            last.starts_with("demo-cli: cannot write to standard output"),
-            "{format}: {text}"
-        );
+        for more in [&[][..], &["--fail-above", "1.5"]] {
+            let full = full.try_clone().expect("another descriptor");
+            let mut command = command(&[&args[..], more].concat());
+            let output = command.stdout(full).output().expect("it runs");
+            assert_eq!(output.status.code(), Some(1), "{format}");
+            let text = stderr(&output);
+            let last = text.lines().last().unwrap_or("");
+            assert!(
+                last.starts_with("demo-cli: cannot write to standard output"),
+                "{format}: {text}"
+            );
+        }
     }
 }
 
