@@ -108,6 +108,7 @@ fn json_has_the_stable_fields() {
                 "over_time",
                 "pauses",
                 "rate_per_s",
+                "repeat",
                 "results",
                 "retries",
                 "runtime",

@@ -127,8 +127,8 @@ fn write(
         Format::Csv => {
             csv::write(outcome, out)?;
             for compared in &outcome.comparisons {
-                for line in table::remarks(compared, &outcome.base) {
-                    let _ = say(format_args!("{}: {line}", compared.file));
+                for (kind, line) in table::remarks(compared, &outcome.base) {
+                    let _ = say(format_args!("{}: {kind} {line}", compared.file));
                 }
                 for line in &compared.failed {
                     let _ = say(format_args!("FAILED {line}"));

@@ -4,6 +4,7 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use super::figures::{Figure, Measured, Over};
 use super::outcome::{Compared, Outcome, Pair};
+use crate::color::Paint;
 use crate::error::RunError;
 use crate::human::show_us;
 use crate::out::Out;
@@ -13,51 +14,55 @@ const STYLE: TableStyle =
 /// Names of rows that are only in one of two, at most; of more the number is said.
 const NAMES_MAX: usize = 10;
 
+/// Before what may make the ratios worthless.
+const WARNING: &str = "WARNING:";
+
 /// Writes it; `headings` are those of what rows are named by, for each comparison.
 pub(super) fn write(
     outcome: &Outcome,
     headings: &[Vec<&'static str>],
     out: &mut Out,
 ) -> Result<(), RunError> {
-    let base = &outcome.base;
+    let (base, paint) = (&outcome.base, Paint::stdout());
     for (at, (compared, headings)) in outcome.comparisons.iter().zip(headings).enumerate() {
         if at > 0 {
             out.line("")?;
         }
-        out.line(format_args!(
-            "{} compared with {base}: ratios above 1 are slower",
-            compared.file
-        ))?;
-        for line in remarks(compared, base) {
-            out.line(line)?;
+        let heading = format!("{} compared with {base}", compared.file);
+        let heading = paint.heading(heading);
+        out.line(format_args!("{heading}: ratios above 1 are slower"))?;
+        for (kind, line) in remarks(compared, base) {
+            let kind = match kind {
+                WARNING => paint.bad(kind),
+                _ => paint.faint(kind),
+            };
+            out.line(format_args!("{kind} {line}"))?;
         }
         out.line(table(compared, headings).trim_fmt())?;
         for line in summary(compared) {
             out.line(line)?;
         }
         for line in &compared.failed {
-            out.line(format_args!("FAILED {line}"))?;
+            out.line(format_args!("{} {line}", paint.bad("FAILED")))?;
         }
     }
     Ok(())
 }
 
-/// Warnings, what has changed, and which rows have no counterpart; a line each.
-pub(super) fn remarks(compared: &Compared, base: &str) -> Vec<String> {
+/// Warnings, what has changed, and which rows have no counterpart; a line each, of a kind.
+pub(super) fn remarks(compared: &Compared, base: &str) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     for warning in &compared.warnings {
-        lines.push(format!("WARNING: {warning}"));
+        lines.push((WARNING, warning.clone()));
     }
     for change in &compared.changed {
-        lines.push(format!(
-            "changed: {}: {} → {}",
-            change.what, change.base, change.other
-        ));
+        let said = format!("{}: {} → {}", change.what, change.base, change.other);
+        lines.push(("changed:", said));
     }
     if let Some(verdicts) = &compared.verdicts {
         let both = [(base, &verdicts.base), (&*compared.file, &verdicts.other)];
         for (file, sentences) in both {
-            let verdict = |sentence| format!("verdict of {file}: {sentence}");
+            let verdict = |sentence| ("verdict", format!("of {file}: {sentence}"));
             lines.extend(sentences.iter().map(verdict));
         }
     }
@@ -73,7 +78,7 @@ pub(super) fn remarks(compared: &Compared, base: &str) -> Vec<String> {
         if names.len() > NAMES_MAX {
             shown += &format!("; and {} more", names.len() - NAMES_MAX);
         }
-        lines.push(format!("only in {file}: {shown}"));
+        lines.push(("only in", format!("{file}: {shown}")));
     }
     lines
 }
