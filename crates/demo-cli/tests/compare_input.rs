@@ -49,6 +49,7 @@ fn bad_files_are_said_in_one_sentence() {
         (text(files.0.path()).to_owned(), "cannot read"),
         ("/nonexistent/file".to_owned(), "cannot read"),
         ("/dev/null".to_owned(), "it is empty"),
+        ("/dev/zero".to_owned(), "too large for a report file"),
         (campaign.clone(), "do not belong together"),
     ];
     for (file, says) in bad {
@@ -155,6 +156,12 @@ fn nothing_of_a_file_steers_the_terminal() {
     let bad = files.write("bad.json", report.to_string());
     report["rows"][0]["jobs"] = evil.into();
     let worse = files.write("worse.json", report.to_string());
+    let painted = stdout(&run(&["compare", &good, &bad, "--color", "always"]));
+    assert!(painted.contains("\u{1b}[1m"), "{painted:?}");
+    assert!(
+        !painted.contains(evil) && !painted.contains("\u{1b}[2J"),
+        "{painted:?}"
+    );
     for format in ["table", "json", "csv"] {
         for file in [&bad, &worse] {
             let output = run(&[

@@ -1,13 +1,14 @@
 //! A comparison for people.
 
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, LineStyle, Table, TableStyle};
 
-use super::figures::{Figure, Measured, Over};
+use super::figures::{Figure, Measured, Over, Seen};
 use super::outcome::{Compared, Outcome, Pair};
 use crate::color::Paint;
 use crate::error::RunError;
-use crate::human::show_us;
+use crate::human::show_us_or_none;
 use crate::out::Out;
+use crate::units::show_count;
 
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -85,66 +86,100 @@ pub(super) fn remarks(compared: &Compared, base: &str) -> Vec<(&'static str, Str
 
 /// A line for each row.
 fn table(compared: &Compared, headings: &[&'static str]) -> Table {
-    let measured = |pair: &Pair| pair.figures.keys().copied().collect::<Vec<_>>();
-    let mut figures: Vec<Figure> = compared.rows.iter().flat_map(measured).collect();
-    figures.sort_unstable();
-    figures.dedup();
-    let judged: Vec<Figure> = compared.rows.iter().map(Pair::figure).collect();
-    // Rows may be judged by different figures: then each says which.
-    let one = judged.windows(2).all(|two| two[0] == two[1]);
-    let repeats = compared
-        .rows
-        .iter()
-        .any(|pair| pair.repeats.base.max(pair.repeats.other) > 1);
-
+    let columns = Columns::of(&compared.rows);
     let mut table = Table::new();
     table.load_style(STYLE);
-    let mut header: Vec<String> = headings.iter().map(|&heading| heading.to_owned()).collect();
-    if repeats {
-        header.push("repeats".to_owned());
-    }
-    let named = header.len();
-    header.extend([
-        match (one, judged.first()) {
-            (true, Some(figure)) => format!("base {}", figure.heading()),
-            _ => "base".to_owned(),
-        },
-        "other".to_owned(),
-    ]);
-    header.extend(
-        figures
-            .iter()
-            .map(|figure| format!("{} ×", figure.heading())),
-    );
-    let numbers = header.len() - named;
-    header.push("seen".to_owned());
-    table.set_header(header);
+    // What is painted is ours to say, not for the table to find out.
+    match Paint::stdout().is_on() {
+        true => table.enforce_styling(),
+        false => table.force_no_tty(),
+    };
+    let names = headings.iter().map(|&heading| heading.to_owned());
+    let header = names.chain(columns.header());
+    table.set_header(header.map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
     for pair in &compared.rows {
-        let mut cells = pair.cells.clone();
-        if repeats {
+        let names = pair.cells.iter().map(Cell::new);
+        table.add_row(names.chain(columns.cells(pair)));
+    }
+    // Words to the left, numbers to the right.
+    let numbers = columns.numbers();
+    for column in table.column_iter_mut().skip(headings.len()).take(numbers) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// What a table has beside the rows' names.
+struct Columns {
+    /// Whether there are any.
+    repeats: bool,
+    /// What all rows are judged by; `None` if it is not one figure, and each row says its own.
+    judged: Option<Figure>,
+    figures: Vec<Figure>,
+}
+
+impl Columns {
+    fn of(rows: &[Pair]) -> Columns {
+        let mut figures: Vec<Figure> = (rows.iter())
+            .flat_map(|pair| pair.figures.keys().copied())
+            .collect();
+        figures.sort_unstable();
+        figures.dedup();
+        let first = rows.first().map(Pair::figure);
+        let several = |pair: &Pair| pair.repeats.base.max(pair.repeats.other) > 1;
+        Columns {
+            repeats: rows.iter().any(several),
+            judged: first.filter(|&first| rows.iter().all(|pair| pair.figure() == first)),
+            figures,
+        }
+    }
+
+    /// Columns before the words.
+    fn numbers(&self) -> usize {
+        usize::from(self.repeats) + 2 + self.figures.len()
+    }
+
+    fn header(&self) -> Vec<String> {
+        let mut header = Vec::new();
+        if self.repeats {
+            header.push("repeats".to_owned());
+        }
+        header.push(match self.judged {
+            Some(figure) => format!("base {}", figure.heading()),
+            None => "base".to_owned(),
+        });
+        header.push("other".to_owned());
+        let ratios = self.figures.iter();
+        header.extend(ratios.map(|figure| format!("{} ×", figure.heading())));
+        header.push("seen".to_owned());
+        header
+    }
+
+    fn cells(&self, pair: &Pair) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        if self.repeats {
             cells.push(match (pair.repeats.base, pair.repeats.other) {
                 (a, b) if a == b => a.to_string(),
                 (a, b) => format!("{a}, {b}"),
             });
         }
         let measured = pair.figures.get(&pair.figure());
-        let us = |us: Option<f64>| us.map_or_else(|| "-".to_owned(), show_us);
-        cells.push(us(measured.and_then(|measured| measured.base_us)));
-        cells.push(us(measured.and_then(|measured| measured.other_us)));
-        let ratios = figures.iter().map(|figure| ratio(pair.figures.get(figure)));
-        cells.extend(ratios);
-        let seen = measured.map_or("cannot be told", |measured| measured.seen.words());
-        cells.push(match one {
-            true => seen.to_owned(),
-            false => format!("{}: {seen}", pair.figure().heading()),
+        cells.push(show_us_or_none(measured.and_then(|m| m.base_us)));
+        cells.push(show_us_or_none(measured.and_then(|m| m.other_us)));
+        let figures = self.figures.iter();
+        cells.extend(figures.map(|figure| ratio(pair.figures.get(figure))));
+        let seen = measured.map_or(Seen::CannotBeTold, |m| m.seen);
+        let words = Cell::new(match self.judged {
+            Some(_) => seen.words().to_owned(),
+            None => format!("{}: {}", pair.figure().heading(), seen.words()),
         });
-        table.add_row(cells);
+        let words = match seen {
+            Seen::Slower => words.fg(Color::Red),
+            Seen::Faster => words.fg(Color::Green),
+            _ => words,
+        };
+        cells.into_iter().map(Cell::new).chain([words]).collect()
     }
-    // Words to the left, numbers to the right.
-    for column in table.column_iter_mut().skip(named).take(numbers) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }
 
 /// A ratio with its spread: `2.00 (1.98–2.03)`.
@@ -180,7 +215,7 @@ fn summary(compared: &Compared) -> Vec<String> {
         lines.push(format!(
             "{} over {} rows: {:.2} (geometric mean; least {:.2}, most {:.2})",
             overall.figure.words(),
-            overall.rows,
+            show_count(overall.rows as u64),
             overall.geometric_mean,
             overall.least,
             overall.most
