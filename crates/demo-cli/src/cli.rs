@@ -53,6 +53,16 @@ pub(crate) enum Command {
     /// Make the page of --report from results that were saved with --format json.
     #[command(after_help = examples::REPORT)]
     Report(ReportArgs),
+    /// Watch a bench row while it runs: rings, engines, throughput, latency, faults.
+    ///
+    /// As 'bench --live', with one way of being woken and for a minute unless told otherwise. Press q
+    /// to end it sooner; the table and the verdict follow.
+    #[command(
+        mut_arg("duration", |arg| arg.default_value("1m")),
+        mut_arg("notify", |arg| arg.default_value("callback")),
+        mut_arg("live", |arg| arg.hide(true))
+    )]
+    Watch(BenchArgs),
     /// Search for schedules that break something: random applications on a faulty device.
     ///
     /// Each seed is a run in virtual time: jobs are started, cancelled, dropped and resumed unasked,
@@ -237,6 +247,14 @@ pub(crate) struct LoadArgs {
     /// operation.
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
+    /// Show the run while it goes on: rings, engines, throughput, latency, faults. On a terminal it is
+    /// a screen, with keys to end a row or the run early; elsewhere a line each second. It is drawn on
+    /// standard error, so that standard output can be redirected.
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// Panic in the midst of a live view, to show what becomes of the terminal.
+    #[arg(long, hide = true, value_enum, requires = "live", value_name = "WHERE")]
+    pub(crate) plant_panic: Option<PlantedPanic>,
     /// Write the results to this file as a page for a browser: one file, which needs no network and no
     /// other.
     #[arg(long, value_name = "FILE.html")]
@@ -245,6 +263,15 @@ pub(crate) struct LoadArgs {
     /// a field "error".
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+}
+
+/// Where a panic is planted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlantedPanic {
+    /// On a thread that runs jobs.
+    Job,
+    /// On the main thread, which draws.
+    View,
 }
 
 #[derive(Args, Debug)]

@@ -10,7 +10,6 @@ use crate::cli::ColorName;
 
 const HEADING: Style = Style::new().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
-const GOOD: Style = AnsiColor::Green.on_default();
 const FAINT: Style = Style::new().dimmed();
 
 /// Takes what `--color` says.
@@ -60,11 +59,6 @@ impl Paint {
     /// Something is wrong.
     pub(crate) fn bad(self, text: impl Display) -> String {
         self.with(BAD, text)
-    }
-
-    /// Something is as it should be.
-    pub(crate) fn good(self, text: impl Display) -> String {
-        self.with(GOOD, text)
     }
 
     /// Not what is looked at first.

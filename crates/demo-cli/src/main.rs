@@ -19,6 +19,7 @@ mod example;
 mod examples;
 mod explain;
 mod human;
+mod live;
 mod out;
 mod page;
 mod progress;
@@ -62,6 +63,7 @@ fn run(asked: Asked) -> Result<ExitCode, Error> {
     };
     let code = match command {
         Command::Bench(args) => bench::bench(args, &mut out)?,
+        Command::Watch(args) => bench::watch(args, &mut out)?,
         Command::Sweep(args) => bench::sweep(args, &mut out)?,
         Command::Explain(args) => explain::run(&args, &mut out)?,
         Command::Report(args) => page::from_file(&args)?,

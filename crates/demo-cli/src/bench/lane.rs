@@ -23,6 +23,7 @@ use super::worker::{self, End, Work};
 use crate::cli::CompletionName;
 use crate::engine::{OpenEngine, Setup};
 use crate::error::{Error, RunError};
+use crate::live::feed::Feed;
 use crate::report::DeviceNote;
 use crate::system::{self, CpuSpent, CpuTime};
 
@@ -79,6 +80,7 @@ impl Lane {
         runtime: Runtime,
         payload: &Arc<Payload>,
         trace: Option<Arc<RowTrace>>,
+        live: Option<Arc<Feed>>,
     ) -> Result<Lane, Error> {
         let (report, reports) = channel();
         let clock = match (options.is_virtual(), is_paced(options, case)) {
@@ -91,16 +93,20 @@ impl Lane {
             Arc::new(Stages::new(options.threads, jobs))
         });
         let notes = Arc::new(Notes::default());
-        let watch = stages.as_ref().map(|stages| Watch {
-            stages: Arc::clone(stages),
+        let watch = (stages.is_some() || live.is_some()).then(|| Watch {
+            stages: stages.clone(),
             trace: trace.clone(),
             notes: Arc::clone(&notes),
+            live: live.clone(),
         });
         let engine = options.engine.open_with(Setup {
             clock: clock.as_ref(),
             observer: watch.map(|watch| Arc::new(watch) as _),
             completions: case.completion.map(CompletionName::completions),
         })?;
+        if let Some(live) = &live {
+            live.attach(clock.as_ref(), engine.device.as_ref());
+        }
         let mut lane = Lane {
             runtime,
             engine,
@@ -116,7 +122,8 @@ impl Lane {
             cpu: CpuSpent::default(),
             switches: Some(0),
         };
-        match lane.start_threads(options, case, payload, trace, report) {
+        let beside = (trace, live);
+        match lane.start_threads(options, case, payload, beside, report) {
             Ok(()) => Ok(lane),
             Err(error) => {
                 // The first thing that went wrong is what is said.
@@ -131,7 +138,7 @@ impl Lane {
         options: &BenchOptions,
         case: Case,
         payload: &Arc<Payload>,
-        trace: Option<Arc<RowTrace>>,
+        (trace, live): (Option<Arc<RowTrace>>, Option<Arc<Feed>>),
         report: Sender<Result<u64, RunError>>,
     ) -> Result<(), RunError> {
         let jobs_of = |thread| share(case.jobs as u64, options.threads, thread) as usize;
@@ -164,6 +171,7 @@ impl Lane {
                 }),
                 done: Arc::clone(&self.done),
                 stop: Arc::clone(&self.stop),
+                live: live.clone(),
             };
             let (orders, ordered) = channel();
             let report = report.clone();

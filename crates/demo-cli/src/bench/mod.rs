@@ -27,11 +27,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use self::payload::Payload;
-use self::row::{Given, RowResult};
+use self::row::Given;
 use self::trace::Trace;
-use self::view::{Bar, Flow};
+use self::view::Bar;
 use crate::cli::{BenchArgs, Format, SweepArgs};
 use crate::error::{Error, RunError};
+use crate::live::Live;
 use crate::out::{Out, complain, say};
 use crate::page;
 use crate::report::{self, Report, Row};
@@ -39,14 +40,22 @@ use crate::report::{self, Report, Row};
 pub(crate) use self::capacity::Capacity;
 pub(crate) use self::compare::Comparison;
 pub(crate) use self::failures::FailedBy;
-pub(crate) use self::options::{BenchOptions, Runtime, Until};
+pub(crate) use self::options::{BenchOptions, Case, Runtime, Until};
+pub(crate) use self::row::RowResult;
 pub(crate) use self::stages::{STAGES, StageTally};
 pub(crate) use self::timeline::{Slot, Timeline};
 pub(crate) use self::trace::{SCHEMA as TRACE_SCHEMA, WRITER as TRACE_WRITER};
+pub(crate) use self::view::{Flow, RowBegins, View};
 
 /// Runs `bench`.
 pub(crate) fn bench(args: BenchArgs, out: &mut Out) -> Result<ExitCode, Error> {
     run(&BenchOptions::of_bench(args)?, out)
+}
+
+/// Runs `watch`: one row, which is looked at.
+pub(crate) fn watch(mut args: BenchArgs, out: &mut Out) -> Result<ExitCode, Error> {
+    args.load.live = true;
+    bench(args, out)
 }
 
 /// Runs `sweep`.
@@ -105,7 +114,10 @@ fn run_rows(
 ) -> Result<Option<RunError>, Error> {
     let mut size = options.lists.sizes[0];
     let mut software_cpu = baseline::software_cpu(options, payload);
-    let mut view = Bar::new();
+    let mut view: Box<dyn View> = match options.live {
+        true => Box::new(Live::new(options)),
+        false => Box::new(Bar::new()),
+    };
     let cases = options.lists.cases();
     let all = cases.len();
     for (number, case) in cases.into_iter().enumerate() {
@@ -125,9 +137,13 @@ fn run_rows(
             number,
             rows: all,
         };
-        match row::run(options, case, &given, &mut view) {
+        match row::run(options, case, &given, &mut *view) {
             Ok(rows) => {
+                if rows.flow != Flow::GoesOn {
+                    report.stopped = true;
+                }
                 for result in rows.results {
+                    view.finished(&result);
                     report.rows.push(Row {
                         problems: result.problems.clone(),
                         ..result.row.clone()
@@ -184,7 +200,8 @@ fn conclude(
 ) -> Result<ExitCode, Error> {
     let table = options.format == Format::Table;
     let comparisons = report.comparisons.iter().map(ToString::to_string);
-    for line in comparisons.chain(report.verdict.iter().cloned()) {
+    let lines = report.stopped_early().into_iter().chain(comparisons);
+    for line in lines.chain(report.verdict.iter().cloned()) {
         if table {
             out.line(line)?;
         } else {

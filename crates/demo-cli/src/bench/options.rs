@@ -7,10 +7,10 @@ use libcrypto_peer::Libcrypto;
 use offload::OpKind;
 use sim_engine::{Completions, DeviceConfig, Results};
 
-use super::payload;
+use super::{capacity, payload};
 use crate::cli::{
-    BenchArgs, ClockName, CompletionName, Format, LoadArgs, NotifyArg, NotifyName, ResultsName,
-    RuntimeName, SweepArgs,
+    BenchArgs, ClockName, CompletionName, Format, LoadArgs, NotifyArg, NotifyName, PlantedPanic,
+    ResultsName, RuntimeName, SweepArgs,
 };
 use crate::engine::{EngineKind, EngineOptions};
 use crate::error::InputError;
@@ -47,6 +47,10 @@ pub(crate) struct BenchOptions {
     /// An operation that the device fails fails the run.
     pub(crate) no_fallback: bool,
     pub(crate) format: Format,
+    /// The run is shown while it goes on.
+    pub(crate) live: bool,
+    /// Where the live view meets a panic.
+    pub(crate) plant: Option<PlantedPanic>,
     /// What was left out, and why.
     pub(crate) notes: Vec<String>,
 }
@@ -224,6 +228,8 @@ impl BenchOptions {
             report: args.report,
             no_fallback: args.no_fallback,
             format: args.format,
+            live: args.live,
+            plant: args.plant_panic,
             notes,
         };
         options.make_room_for_fds(jobs, sides)?;
@@ -266,6 +272,12 @@ impl BenchOptions {
             true => "computed",
             false => "modelled",
         }
+    }
+
+    /// Whether requests of a row take time on the device.
+    pub(crate) fn models_time(&self, case: Case) -> bool {
+        let takes_time = |d| capacity::models_time(d, self.op, case.size);
+        self.is_virtual() || self.engine.device().is_some_and(takes_time)
     }
 
     /// Who completes the operations of a row, as it is called in the report.

@@ -19,7 +19,6 @@ use super::stages::{Stages, Waited};
 use super::tally::describe;
 use super::trace::{Carried, Ended, RowTrace};
 use super::worker::{End, Jobs, PROGRESS, Thread, Work};
-use crate::engine::TURN;
 use crate::error::RunError;
 
 /// How often the timer polls: nginx's async mode does it as often.
@@ -306,6 +305,7 @@ impl<'a> Paced<'a> {
 
     /// Nothing is to be done now.
     fn wait<J: Jobs>(&mut self, thread: &mut Thread<'_, J>, plan: &Plan) -> Result<(), RunError> {
+        thread.tell_while_idle();
         let now = self.now();
         let in_flight = thread.jobs.in_flight();
         if in_flight > 0 && now - self.last_progress.min(now) > nanos(thread.patience()) {
@@ -341,7 +341,7 @@ impl<'a> Paced<'a> {
         patience: Duration,
     ) -> Result<(), RunError> {
         // Woken too late, an operation would begin too late.
-        let patience = patience.min(TURN).saturating_sub(SLEEP_SLACK);
+        let patience = patience.min(thread.turn()).saturating_sub(SLEEP_SLACK);
         let told = self.pace.polling == Polling::Never && thread.jobs.in_flight() > 0;
         if told {
             if let Some(place) = thread.jobs.next_ready(patience)? {

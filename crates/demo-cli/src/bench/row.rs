@@ -85,7 +85,8 @@ pub(crate) fn run(
                 device: options.engine.device(),
             })
         });
-        match Lane::open(options, case, runtime, given.payload, trace) {
+        let live = view.lane(options, case, runtime);
+        match Lane::open(options, case, runtime, given.payload, trace, live) {
             Ok(lane) => lanes.push(lane),
             Err(error) => ran = ran.and(Err(error)),
         }
@@ -188,6 +189,7 @@ fn take_turns(
         }
         for at in order {
             let mut done_here = 0;
+            view.turn(at);
             ns_per_op[at] = lanes[at].round(length, |done| {
                 done_here = done;
                 flow = flow.max(view.tick(done_before + done));

@@ -7,6 +7,7 @@ use sim_engine::{DeviceEvent, Observer, OpEnd, OpRecord};
 
 use super::tally::{ID_BITS, new_histogram, record};
 use super::trace::RowTrace;
+use crate::live::feed::Feed;
 use crate::report::DeviceNote;
 
 /// The stages, one after the other: together they are an operation's latency.
@@ -178,16 +179,22 @@ impl Notes {
 
 /// What a device tells a bench.
 pub(crate) struct Watch {
-    pub(crate) stages: Arc<Stages>,
+    pub(crate) stages: Option<Arc<Stages>>,
     pub(crate) trace: Option<Arc<RowTrace>>,
     pub(crate) notes: Arc<Notes>,
+    pub(crate) live: Option<Arc<Feed>>,
 }
 
 impl Observer for Watch {
     fn observe(&self, event: &DeviceEvent) {
+        if let Some(live) = &self.live {
+            live.observe(event);
+        }
         match event {
             DeviceEvent::Ended(record) if record.end == OpEnd::Completed => {
-                self.stages.ended(record);
+                if let Some(stages) = &self.stages {
+                    stages.ended(record);
+                }
             }
             DeviceEvent::Died { at_ns, endpoint } => self.notes.add(*at_ns, "died", *endpoint),
             DeviceEvent::FoundDead { at_ns, endpoint } => {

@@ -1,8 +1,11 @@
 //! Who is shown how a run goes, and may end it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::options::Until;
+use super::options::{BenchOptions, Case, Runtime, Until};
+use super::row::RowResult;
+use crate::live::feed::Feed;
 use crate::progress::Progress;
 use crate::units::show_count;
 
@@ -40,11 +43,28 @@ pub(crate) trait View {
     /// A row begins.
     fn begin(&mut self, row: RowBegins<'_>);
 
+    /// One of its lanes is about to be opened. Where it is to tell what happens on it, if anybody wants to
+    /// know.
+    fn lane(
+        &mut self,
+        _options: &BenchOptions,
+        _case: Case,
+        _runtime: Runtime,
+    ) -> Option<Arc<Feed>> {
+        None
+    }
+
+    /// It is the turn of this lane, counted from 0 in the order in which they were opened.
+    fn turn(&mut self, _lane: usize) {}
+
     /// Each [`TICK`] while it runs: so many of its operations are done. Says how it goes on.
     fn tick(&mut self, done: u64) -> Flow;
 
     /// It is over.
     fn end(&mut self);
+
+    /// What came of it, of one runtime.
+    fn finished(&mut self, _row: &RowResult) {}
 }
 
 /// A progress bar, or lines, with the time that is left of the run.

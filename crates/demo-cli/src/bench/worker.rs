@@ -18,6 +18,7 @@ use super::tally::{ID_BITS, Tally};
 use crate::cli::NotifyName;
 use crate::engine::TURN;
 use crate::error::RunError;
+use crate::live::feed::{Feed, TELL_EVERY, Teller, Told};
 use crate::system;
 
 /// Operations between two looks at the clock and updates of the shared count.
@@ -42,6 +43,8 @@ pub(crate) struct Work {
     pub(crate) done: Arc<AtomicU64>,
     /// Set once no operation is to begin any more, whatever the order said.
     pub(crate) stop: Arc<AtomicBool>,
+    /// Who looks on, if anybody does.
+    pub(crate) live: Option<Arc<Feed>>,
 }
 
 impl Work {
@@ -126,6 +129,7 @@ fn serve<J: Jobs>(
             elapsed_ns: 0,
             round_began: Instant::now(),
             retries_told: 0,
+            live: work.live.clone().map(|feed| Teller::new(feed, work.thread)),
         },
         Err(error) => {
             let _ = reports.send(Err(error));
@@ -166,6 +170,8 @@ pub(super) struct Thread<'a, J> {
     round_began: Instant,
     /// Of the retries, those that are in a slot of the timeline.
     retries_told: u64,
+    /// Who looks on is told here.
+    pub(super) live: Option<Teller>,
 }
 
 impl<J: Jobs> Thread<'_, J> {
@@ -187,11 +193,15 @@ impl<J: Jobs> Thread<'_, J> {
                 self.end_round(nanos(self.round_began.elapsed()));
                 return Ok(());
             }
-            match self.jobs.next_finished(TURN)? {
-                None if self.pending == 0 => self.check_stuck(last_progress)?,
+            match self.jobs.next_finished(self.turn())? {
+                None if self.pending == 0 => {
+                    self.check_stuck(last_progress)?;
+                    self.tell_while_idle();
+                }
                 None => {
                     last_progress = Instant::now();
                     self.show_progress();
+                    self.tell_while_idle();
                 }
                 Some(place) => {
                     self.finished(place);
@@ -298,7 +308,48 @@ impl<J: Jobs> Thread<'_, J> {
             }
         };
         self.desk.at(place, |at| at.buffer = buffer);
+        if self.live.is_some() {
+            self.tell(completed.then_some(latency));
+        }
         completed
+    }
+
+    /// Counts an operation that took so long, if one did, and tells who looks on, if it is time.
+    #[cold]
+    fn tell(&mut self, latency: Option<Duration>) {
+        let Some(live) = &mut self.live else { return };
+        if let Some(latency) = latency {
+            live.took(latency);
+        }
+        if live.is_due() {
+            self.tell_now();
+        }
+    }
+
+    fn tell_now(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        live.tell(&Told {
+            completed: self.tally.completed,
+            failed_by: &self.tally.failed_by,
+            cancelled: self.tally.cancelled,
+            retries: self.jobs.retries(),
+            in_flight: self.jobs.in_flight(),
+        });
+    }
+
+    /// Nothing happens: what happened before is told all the same.
+    pub(super) fn tell_while_idle(&mut self) {
+        if self.live.is_some() {
+            self.tell(None);
+        }
+    }
+
+    /// How long nothing may happen before the thread looks after other things.
+    pub(super) fn turn(&self) -> Duration {
+        match self.live {
+            None => TURN,
+            Some(_) => TELL_EVERY,
+        }
     }
 
     /// Enters the retries since the last time. Only now and then: to ask is not free.
@@ -316,6 +367,7 @@ impl<J: Jobs> Thread<'_, J> {
         if self.jobs.retries() > self.retries_told {
             self.tell_retries(self.elapsed_ns);
         }
+        self.tell_now();
     }
 
     pub(super) fn id(&self, n: u64) -> u64 {

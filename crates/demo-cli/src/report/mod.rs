@@ -42,6 +42,9 @@ pub(crate) struct Report {
     /// What bounds the rows, in words: a sentence for each kind of verdict.
     #[serde(default)]
     pub(crate) verdict: Vec<String>,
+    /// A row was ended by hand before its time, and those after it were left out if the run was.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) stopped: bool,
     /// Why the run ended before its last row, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
@@ -314,7 +317,32 @@ impl Report {
             rows: Vec::new(),
             comparisons: Vec::new(),
             verdict: Vec::new(),
+            stopped: false,
             error: None,
+        }
+    }
+
+    /// A sentence that says so, of a run that was ended by hand.
+    pub(crate) fn stopped_early(&self) -> Option<String> {
+        let lists = &self.options.lists;
+        let rows = lists.sizes_bytes.len() * lists.jobs.len() * lists.completion.len();
+        let all = rows * self.options.notify.len() * self.runtimes();
+        self.stopped
+            .then(|| match all.saturating_sub(self.rows.len()) {
+                0 => "stopped early: a row was ended by hand before its time".to_owned(),
+                1 => "stopped early: a row was ended by hand, and the one after it was not run"
+                    .to_owned(),
+                n => {
+                    format!("stopped early: a row was ended by hand, and {n} after it were not run")
+                }
+            })
+    }
+
+    /// Rows of each combination.
+    fn runtimes(&self) -> usize {
+        match &*self.options.runtime {
+            "both" => 2,
+            _ => 1,
         }
     }
 

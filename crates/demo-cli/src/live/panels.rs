@@ -1,0 +1,518 @@
+//! What is in each panel of the screen.
+
+use ratatui::Frame;
+use ratatui::layout::{Alignment, Constraint, Layout, Rect};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Paragraph, Row, Table};
+use sim_engine::Health;
+
+use super::charts;
+use super::log::words;
+use super::picture::{Device, Engines, Kind, Picture, Ring};
+use super::theme::Theme;
+use crate::human::{show_rate, show_time_left, show_us, show_us_or_none};
+use crate::units::show_count;
+
+/// Labels of a panel's lines are so wide.
+const LABEL: usize = 10;
+
+/// The program and what it runs.
+pub(super) fn head(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
+    let mut left = vec![
+        Span::styled(" demo-cli ", theme.badge()),
+        Span::raw("  "),
+        Span::styled(picture.op.clone(), theme.strong()),
+        Span::styled("  on  ", theme.quiet()),
+        Span::styled(picture.on.clone(), theme.strong()),
+    ];
+    if let Some(runtime) = picture.runtime {
+        left.push(Span::styled("  jobs of  ", theme.quiet()));
+        left.push(Span::styled(runtime, theme.strong()));
+    }
+    frame.render_widget(Line::from(left), area);
+    if let Some(model) = &picture.model {
+        let text = format!(
+            "model time {:.3} s, {}× as fast ",
+            model.now_s,
+            three(model.speed)
+        );
+        let line = Line::styled(text, theme.warning()).alignment(Alignment::Right);
+        frame.render_widget(line, area);
+    }
+}
+
+/// How far the run has come: a line of words and a bar.
+pub(super) fn position(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
+    let at = &picture.at;
+    let mut left = vec![
+        Span::styled(format!(" row {} of {}", at.number, at.rows), theme.strong()),
+        Span::styled(format!("  {}", at.row), theme.text()),
+    ];
+    let elapsed = format!("  {:.1} s of {}", at.elapsed.as_secs_f64(), at.length);
+    left.push(Span::styled(elapsed, theme.quiet()));
+    let right = match at.left {
+        Some(time) => format!("{} left ", show_time_left(time)),
+        None => String::new(),
+    };
+    let [words, bar] = Layout::vertical([Constraint::Length(1), Constraint::Length(1)]).areas(area);
+    frame.render_widget(Line::from(left), words);
+    let right = Line::styled(right, theme.text()).alignment(Alignment::Right);
+    frame.render_widget(right, words);
+    let bar = Rect {
+        x: bar.x + 1,
+        width: bar.width.saturating_sub(2),
+        ..bar
+    };
+    frame.render_widget(thin_bar(at.part.unwrap_or(0.0), bar.width, theme), bar);
+}
+
+/// A line that is drawn up to a part of it.
+fn thin_bar(part: f64, width: u16, theme: Theme) -> Line<'static> {
+    let width = usize::from(width);
+    let full = (part.clamp(0.0, 1.0) * width as f64).round() as usize;
+    Line::from(vec![
+        Span::styled("━".repeat(full), theme.throughput()),
+        Span::styled("─".repeat(width - full), theme.quiet()),
+    ])
+}
+
+/// The same on one line.
+pub(super) fn short_position(picture: &Picture, theme: Theme) -> Line<'static> {
+    let at = &picture.at;
+    let left = at
+        .left
+        .map(|left| format!(", {} left", show_time_left(left)));
+    Line::from(vec![
+        Span::styled(format!("row {}/{}", at.number, at.rows), theme.strong()),
+        Span::styled(
+            format!(" {}{}", at.row, left.unwrap_or_default()),
+            theme.quiet(),
+        ),
+    ])
+}
+
+/// Everything in a few lines.
+pub(super) fn short(picture: &Picture, theme: Theme) -> Vec<Line<'static>> {
+    let counts = &picture.counts;
+    let labelled = |label: &str, value: String, style: Style| {
+        Line::from(vec![
+            Span::styled(format!("{label:<LABEL$}"), theme.quiet()),
+            Span::styled(value, style),
+        ])
+    };
+    let rate = show_rate(picture.throughput.now);
+    let latency = picture.latency.map_or_else(
+        || "-".to_owned(),
+        |l| format!("{}, p99 {}", us(l.p50), us(l.p99)),
+    );
+    let failed_style = if counts.failed > 0 {
+        theme.bad()
+    } else {
+        theme.text()
+    };
+    let mut lines = vec![
+        labelled("ops/s", rate, theme.throughput().patch(theme.strong())),
+        labelled("p50", latency, theme.text()),
+        labelled("in flight", show_count(counts.in_flight), theme.text()),
+        labelled("failed", show_count(counts.failed), failed_style),
+        labelled("completed", show_count(counts.completed), theme.text()),
+    ];
+    if let Some(device) = &picture.device {
+        let fill: u64 = device.rings.iter().map(|r| r.fill).sum();
+        let depth: u64 = device.rings.iter().map(|r| r.depth).sum();
+        let rings = format!("{} / {}", show_count(fill), show_count(depth));
+        lines.push(labelled("rings", rings, theme.text()));
+        lines.push(labelled(
+            "engines",
+            engines_in_words(&device.engines),
+            theme.text(),
+        ));
+    }
+    lines
+}
+
+/// Throughput, as bars over the whole area.
+pub(super) fn bars(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
+    if area.height >= 2 {
+        charts::bars(frame, area, &picture.throughput, theme);
+    }
+}
+
+pub(super) fn throughput(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
+    let [words, chart] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+    let throughput = &picture.throughput;
+    let line = Line::from(vec![
+        Span::styled(
+            show_rate(throughput.now),
+            theme.throughput().patch(theme.strong()),
+        ),
+        Span::styled("   mean ", theme.quiet()),
+        Span::raw(show_rate(throughput.mean)),
+        Span::styled("   peak ", theme.quiet()),
+        Span::raw(show_rate(throughput.peak)),
+    ]);
+    frame.render_widget(line, words);
+    charts::throughput(frame, chart, throughput, theme);
+}
+
+pub(super) fn latency(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
+    let [words, chart] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+    let Some(latency) = picture.latency else {
+        frame.render_widget(
+            Line::styled("nothing was completed in the last seconds", theme.quiet()),
+            words,
+        );
+        return charts::latencies(frame, chart, &picture.latencies, theme);
+    };
+    let line = Line::from(vec![
+        Span::styled("━ p50 ", theme.p50()),
+        Span::styled(us(latency.p50), theme.strong()),
+        Span::styled("   ━ p99 ", theme.p99()),
+        Span::styled(us(latency.p99), theme.strong()),
+        Span::styled("   max ", theme.quiet()),
+        Span::raw(us(latency.max)),
+    ]);
+    frame.render_widget(line, words);
+    charts::latencies(frame, chart, &picture.latencies, theme);
+}
+
+fn us(ns: f64) -> String {
+    show_us(ns / 1e3)
+}
+
+fn three(number: f64) -> String {
+    crate::human::show_number(number).trim_end().to_owned()
+}
+
+pub(super) fn device_title(picture: &Picture) -> &'static str {
+    match &picture.device {
+        Some(device) if device.rings.len() > 1 => "Rings and engines",
+        Some(_) => "Ring and engines",
+        None => "Engine",
+    }
+}
+
+/// Lines of the panel.
+pub(super) fn device_height(picture: &Picture) -> u16 {
+    let Some(device) = &picture.device else {
+        return 1;
+    };
+    let engines = match &device.engines {
+        Engines::Bounded(endpoints) => endpoints.len(),
+        _ => 1,
+    };
+    (device.rings.len() + engines + 2).min(20) as u16
+}
+
+pub(super) fn device(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
+    let Some(device) = &picture.device else {
+        let text = "no device: software computes on the jobs' own threads";
+        return frame.render_widget(Line::styled(text, theme.quiet()), area);
+    };
+    let width = usize::from(area.width);
+    let engines = engine_lines(device, width, theme);
+    // Rings give way first: there may be a thousand.
+    let room = usize::from(area.height).saturating_sub(engines.len() + 1);
+    let mut lines = ring_lines(device, room, width, theme);
+    lines.extend(engines);
+    lines.push(happened(device, theme));
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// A line for each ring; where there is no room for all, the last tells of the rest.
+fn ring_lines(device: &Device, room: usize, width: usize, theme: Theme) -> Vec<Line<'static>> {
+    let rings = &device.rings;
+    let shown = match rings.len() <= room {
+        true => rings.len(),
+        false => room.saturating_sub(1),
+    };
+    let mut lines: Vec<_> = (rings[..shown].iter())
+        .map(|ring| ring_line(ring, width, theme))
+        .collect();
+    let rest = &rings[shown..];
+    if !rest.is_empty() {
+        let all = Ring {
+            name: match shown {
+                0 => "s".to_owned(),
+                _ => format!("+{}", rest.len()),
+            },
+            fill: rest.iter().map(|r| r.fill).sum(),
+            depth: rest.iter().map(|r| r.depth).sum(),
+            health: rest
+                .iter()
+                .map(|r| r.health)
+                .find(|h| *h != Some(Health::Up))
+                .flatten(),
+        };
+        lines.push(ring_line(&all, width, theme));
+    }
+    lines
+}
+
+fn ring_line(ring: &Ring, width: usize, theme: Theme) -> Line<'static> {
+    let (health, style) = match ring.health {
+        Some(Health::Up) => (" up", theme.good()),
+        Some(Health::Hung) => (" hung", theme.bad()),
+        Some(Health::Restarting) => (" restarts", theme.warning()),
+        Some(Health::Down) => (" down", theme.bad()),
+        _ => ("", theme.quiet()),
+    };
+    let depth = show_count(ring.depth);
+    let numbers = format!(" {:>w$} / {depth}", show_count(ring.fill), w = depth.len());
+    let part = ring.fill as f64 / ring.depth.max(1) as f64;
+    let mut spans = vec![label(&format!("ring {}", ring.name), theme)];
+    let bar = width.saturating_sub(LABEL + numbers.len() + 9);
+    spans.extend(block_bar(part, bar, theme.rings(), theme));
+    spans.push(Span::raw(numbers));
+    spans.push(Span::styled(health, style));
+    Line::from(spans)
+}
+
+fn label(text: &str, theme: Theme) -> Span<'static> {
+    Span::styled(format!("{text:<LABEL$}"), theme.quiet())
+}
+
+/// A bar in eighths of a cell.
+fn block_bar(part: f64, width: usize, style: Style, theme: Theme) -> [Span<'static>; 2] {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = (part.clamp(0.0, 1.0) * (width * 8) as f64).round() as usize;
+    let (full, rest) = (eighths / 8, eighths % 8);
+    let used = full + usize::from(rest > 0);
+    [
+        Span::styled(format!("{}{}", "█".repeat(full), EIGHTHS[rest]), style),
+        Span::styled("·".repeat(width - used), theme.quiet()),
+    ]
+}
+
+/// A line for each endpoint: a cell for each engine, as high as it is busy.
+fn engine_lines(device: &Device, width: usize, theme: Theme) -> Vec<Line<'static>> {
+    let Engines::Bounded(endpoints) = &device.engines else {
+        let words = engines_in_words(&device.engines);
+        return vec![Line::from(vec![label("engines", theme), Span::raw(words)])];
+    };
+    let several = endpoints.len() > 1;
+    let line = |(at, busy): (usize, &Vec<f64>)| {
+        let sum: f64 = busy.iter().sum();
+        let name = if several {
+            format!("engines {at}")
+        } else {
+            "engines".to_owned()
+        };
+        let mut spans = vec![label(&name, theme)];
+        let numbers = format!(" {sum:.1} of {} busy", busy.len());
+        let room = width.saturating_sub(LABEL + numbers.len() + 9);
+        match room {
+            room if busy.len() * 3 <= room => {
+                for part in busy {
+                    spans.push(Span::styled(
+                        level(*part).to_string().repeat(2),
+                        theme.engines(),
+                    ));
+                    spans.push(Span::raw(" "));
+                }
+                spans.push(Span::raw(" ".repeat(room - busy.len() * 3)));
+            }
+            room if busy.len() <= room => {
+                let cells: String = busy.iter().map(|part| level(*part)).collect();
+                spans.push(Span::styled(cells, theme.engines()));
+                spans.push(Span::raw(" ".repeat(room - busy.len())));
+            }
+            room => {
+                let part = sum / busy.len().max(1) as f64;
+                spans.extend(block_bar(part, room, theme.engines(), theme));
+            }
+        }
+        spans.push(Span::raw(numbers));
+        let part = 100.0 * sum / busy.len().max(1) as f64;
+        spans.push(Span::styled(format!("  {part:.0} %"), theme.quiet()));
+        Line::from(spans)
+    };
+    endpoints.iter().enumerate().map(line).collect()
+}
+
+/// A cell of an engine that is busy for this part of the time.
+fn level(part: f64) -> char {
+    const LEVELS: [char; 9] = ['·', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let at = (part.clamp(0.0, 1.0) * 8.0).ceil() as usize;
+    LEVELS[at.min(8)]
+}
+
+fn engines_in_words(engines: &Engines) -> String {
+    match engines {
+        Engines::NotModelled => "take no time on this device".to_owned(),
+        Engines::Unbounded(busy) => format!("{} busy, of as many as it takes", show_count(*busy)),
+        Engines::Bounded(endpoints) => {
+            let busy: f64 = endpoints.iter().flatten().sum();
+            let all: usize = endpoints.iter().map(Vec::len).sum();
+            format!("{busy:.1} of {all} busy")
+        }
+    }
+}
+
+/// What has befallen the device, in numbers.
+fn happened(device: &Device, theme: Theme) -> Line<'static> {
+    let mut spans = Vec::new();
+    if device.deaths > 0 {
+        spans.push(Span::styled(
+            format!("died {}", show_count(device.deaths)),
+            theme.bad(),
+        ));
+        spans.push(Span::styled(", ", theme.quiet()));
+        let restarts = format!("restarted {}", show_count(device.restarts));
+        spans.push(Span::styled(restarts, theme.good()));
+    }
+    let refused: Vec<_> = (device.refused.iter())
+        .map(|(why, times)| format!("{why} {}", show_count(*times)))
+        .collect();
+    if !refused.is_empty() {
+        if !spans.is_empty() {
+            spans.push(Span::raw("   "));
+        }
+        spans.push(Span::styled("refused: ", theme.quiet()));
+        spans.push(Span::styled(refused.join(", "), theme.warning()));
+    }
+    if spans.is_empty() {
+        spans.push(Span::styled(
+            "up all the time, and nothing was refused",
+            theme.quiet(),
+        ));
+    }
+    Line::from(spans)
+}
+
+/// Lines of the panel.
+pub(super) fn counts_height(picture: &Picture) -> u16 {
+    let counts = &picture.counts;
+    4 + u16::from(counts.cancelled > 0) + counts.failed_by.len().min(4) as u16
+}
+
+pub(super) fn counts(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
+    let counts = &picture.counts;
+    let all = counts.completed + counts.failed + counts.cancelled;
+    let width = usize::from(area.width);
+    let numbers = format!(
+        " {} / {}",
+        show_count(counts.in_flight),
+        show_count(counts.jobs)
+    );
+    let part = counts.in_flight as f64 / counts.jobs.max(1) as f64;
+    let mut in_flight = vec![label("in flight", theme)];
+    let bar = width.saturating_sub(LABEL + numbers.len());
+    in_flight.extend(block_bar(part, bar, theme.throughput(), theme));
+    in_flight.push(Span::raw(numbers));
+    let number = |name: &str, count: u64, style: Style| {
+        let number = format!("{:>13}", show_count(count));
+        vec![label(name, theme), Span::styled(number, style)]
+    };
+    let failed_style = if counts.failed > 0 {
+        theme.bad()
+    } else {
+        theme.text()
+    };
+    let mut failed = number("failed", counts.failed, failed_style.patch(theme.strong()));
+    if counts.failed > 0 && all > 0 {
+        let part = 100.0 * counts.failed as f64 / all as f64;
+        failed.push(Span::styled(format!("   {part:.2} %"), theme.quiet()));
+    }
+    let mut lines = vec![
+        Line::from(in_flight),
+        Line::from(number("completed", counts.completed, theme.strong())),
+        Line::from(failed),
+    ];
+    for (name, times) in &counts.failed_by {
+        lines.push(Line::from(vec![
+            Span::raw(" ".repeat(LABEL)),
+            Span::styled(format!("{:>13}", show_count(*times)), theme.bad()),
+            Span::styled(format!("   {}", words(name)), theme.quiet()),
+        ]));
+    }
+    if counts.cancelled > 0 {
+        lines.push(Line::from(number(
+            "cancelled",
+            counts.cancelled,
+            theme.text(),
+        )));
+    }
+    let mut retries = number("retries", counts.retries, theme.text());
+    retries.push(Span::styled("   met a full ring", theme.quiet()));
+    lines.push(Line::from(retries));
+    // The retries have a place of their own where kinds of failures fill the panel.
+    let room = usize::from(area.height);
+    if lines.len() > room && room >= 4 {
+        lines.drain(room - 1..lines.len() - 1);
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+pub(super) fn log(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
+    if picture.log.is_empty() {
+        return frame.render_widget(Line::styled("no faults so far", theme.quiet()), area);
+    }
+    let skipped = picture.log.len().saturating_sub(area.height.into());
+    let line = |entry: &super::picture::Entry| {
+        let (mark, style) = match entry.kind {
+            Kind::Bad => ("✖", theme.bad()),
+            Kind::Warning => ("▲", theme.warning()),
+            Kind::Good => ("✔", theme.good()),
+            Kind::Mark => {
+                return Line::styled(format!("─── {}", entry.what), theme.quiet());
+            }
+        };
+        let mut spans = vec![
+            Span::styled(
+                format!("{:>8.2} s  ", entry.at.as_secs_f64()),
+                theme.quiet(),
+            ),
+            Span::styled(mark, style),
+            Span::raw(format!(" {}", entry.what)),
+        ];
+        if entry.times > 1 {
+            let times = format!("  ×{}", show_count(entry.times));
+            spans.push(Span::styled(times, theme.quiet()));
+        }
+        Line::from(spans)
+    };
+    let lines: Vec<_> = picture.log[skipped..].iter().map(line).collect();
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+pub(super) fn rows(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
+    if picture.finished.is_empty() {
+        return frame.render_widget(Line::styled("none yet", theme.quiet()), area);
+    }
+    let right = |text: String| Line::from(text).alignment(Alignment::Right);
+    let skipped = picture
+        .finished
+        .len()
+        .saturating_sub(usize::from(area.height).saturating_sub(1));
+    let rows = picture.finished[skipped..].iter().map(|row| {
+        let style = if row.bad { theme.bad() } else { theme.text() };
+        Row::new(vec![
+            Line::from(row.name.clone()),
+            right(show_rate(row.ops_per_s)),
+            right(show_us(row.p50_us)),
+            right(show_us_or_none(row.p99_us)),
+            right(show_count(row.failed)),
+        ])
+        .style(style)
+    });
+    let header = Row::new(vec![
+        Line::from("row"),
+        right("ops/s".to_owned()),
+        right("p50".to_owned()),
+        right("p99".to_owned()),
+        right("failed".to_owned()),
+    ]);
+    let widths = [
+        Constraint::Fill(1),
+        Constraint::Length(12),
+        Constraint::Length(8),
+        Constraint::Length(8),
+        Constraint::Length(7),
+    ];
+    frame.render_widget(
+        Table::new(rows, widths).header(header.style(theme.quiet())),
+        area,
+    );
+}

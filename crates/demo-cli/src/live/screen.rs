@@ -1,0 +1,311 @@
+//! The screen: where what goes. Draws a [`Picture`] on a terminal of any size.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Margin, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, BorderType, Clear, Padding, Paragraph};
+
+use super::panels;
+use super::picture::Picture;
+use super::theme::Theme;
+
+/// From this width on panels stand side by side.
+const WIDE: u16 = 96;
+/// With fewer lines there are no frames.
+const FRAMED: u16 = 17;
+/// With fewer the panels stand in one column.
+const TALL: u16 = 22;
+
+/// How the picture is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) theme: Theme,
+    /// It stands still.
+    pub(super) frozen: bool,
+    pub(super) help: bool,
+    /// Whether keys are read.
+    pub(super) keys: bool,
+}
+
+/// The keys and what they do.
+const KEYS: [(&str, &str, &str); 4] = [
+    (
+        "q",
+        "end",
+        "end the run; what was measured so far is reported",
+    ),
+    ("n", "next row", "end this row and begin the next"),
+    (
+        "p",
+        "freeze",
+        "freeze the picture, the run goes on; again: thaw it",
+    ),
+    ("?", "help", "show or hide this"),
+];
+
+/// Draws all of it.
+pub(super) fn draw(frame: &mut Frame<'_>, picture: &Picture, look: Look) {
+    let area = frame.area();
+    if area.is_empty() {
+        return;
+    }
+    match area.height < FRAMED || area.width < 44 {
+        true => plain(frame, area, picture, look),
+        false => framed(frame, area, picture, look),
+    }
+    if look.help {
+        help(frame, area, look);
+    }
+}
+
+/// A few lines, for a small terminal.
+fn plain(frame: &mut Frame<'_>, area: Rect, picture: &Picture, look: Look) {
+    let [body, keys] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+    let theme = look.theme;
+    let mut lines = vec![panels::short_position(picture, theme)];
+    lines.extend(panels::short(picture, theme));
+    lines.truncate(body.height.into());
+    let used = lines.len() as u16; // no more than the height
+    frame.render_widget(Paragraph::new(lines), body);
+    let rest = Rect {
+        y: body.y + used,
+        height: body.height - used,
+        ..body
+    };
+    panels::bars(frame, rest, picture, theme);
+    draw_keys(frame, keys, picture, look);
+}
+
+/// Panels.
+fn framed(frame: &mut Frame<'_>, area: Rect, picture: &Picture, look: Look) {
+    let [head, position, body, keys] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(2),
+        Constraint::Fill(1),
+        Constraint::Length(1),
+    ])
+    .areas(area);
+    let theme = look.theme;
+    panels::head(frame, head, picture, theme);
+    panels::position(frame, position, picture, theme);
+    if area.width >= WIDE && area.height >= TALL {
+        wide(frame, body, picture, theme);
+    } else {
+        narrow(frame, body, picture, theme);
+    }
+    draw_keys(frame, keys, picture, look);
+}
+
+fn wide(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
+    let device = panels::device_height(picture).max(panels::counts_height(picture)) + 2;
+    let device = device.min(area.height / 2).max(6);
+    let rest = area.height - device;
+    let log = (rest * 2 / 5).clamp(4, 14);
+    let [charts, middle, bottom] = Layout::vertical([
+        Constraint::Fill(1),
+        Constraint::Length(device),
+        Constraint::Length(log),
+    ])
+    .areas(area);
+    let columns = Layout::horizontal([Constraint::Fill(11), Constraint::Fill(9)]);
+    let [throughput, latency] = columns.areas(charts);
+    panel(frame, throughput, "Throughput", theme, |frame, area| {
+        panels::throughput(frame, area, picture, theme);
+    });
+    panel(frame, latency, "Latency", theme, |frame, area| {
+        panels::latency(frame, area, picture, theme);
+    });
+    let [device, counts] = columns.areas(middle);
+    panel(
+        frame,
+        device,
+        panels::device_title(picture),
+        theme,
+        |frame, area| {
+            panels::device(frame, area, picture, theme);
+        },
+    );
+    panel(frame, counts, "Operations", theme, |frame, area| {
+        panels::counts(frame, area, picture, theme);
+    });
+    let (log, rows) = match picture.at.rows > 1 {
+        true => {
+            let [log, rows] = columns.areas(bottom);
+            (log, Some(rows))
+        }
+        false => (bottom, None),
+    };
+    panel(frame, log, "Log", theme, |frame, area| {
+        panels::log(frame, area, picture, theme);
+    });
+    if let Some(rows) = rows {
+        panel(frame, rows, "Rows done", theme, |frame, area| {
+            panels::rows(frame, area, picture, theme);
+        });
+    }
+}
+
+/// One column: what matters most comes first, and the rest where there is room.
+fn narrow(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
+    let device = (panels::device_height(picture) + 2).min(8);
+    let counts = panels::counts_height(picture) + 2;
+    let mut left = area.height;
+    let mut take = |least: u16, wanted: u16| {
+        let height = if left < least { 0 } else { wanted.min(left) };
+        left -= height;
+        height
+    };
+    let throughput = take(4, 6);
+    let device = take(4, device);
+    let counts = take(4, counts);
+    let latency = take(5, 8);
+    let rows = take(4, if picture.at.rows > 1 { 6 } else { 0 });
+    let log = take(4, u16::MAX);
+    let [a, b, c, d, e, f] = Layout::vertical([
+        Constraint::Min(throughput),
+        Constraint::Length(latency),
+        Constraint::Length(device),
+        Constraint::Length(counts),
+        Constraint::Length(rows),
+        Constraint::Length(log),
+    ])
+    .areas(area);
+    panel(frame, a, "Throughput", theme, |frame, area| {
+        panels::throughput(frame, area, picture, theme);
+    });
+    panel(frame, b, "Latency", theme, |frame, area| {
+        panels::latency(frame, area, picture, theme);
+    });
+    panel(
+        frame,
+        c,
+        panels::device_title(picture),
+        theme,
+        |frame, area| {
+            panels::device(frame, area, picture, theme);
+        },
+    );
+    panel(frame, d, "Operations", theme, |frame, area| {
+        panels::counts(frame, area, picture, theme);
+    });
+    panel(frame, e, "Rows done", theme, |frame, area| {
+        panels::rows(frame, area, picture, theme);
+    });
+    panel(frame, f, "Log", theme, |frame, area| {
+        panels::log(frame, area, picture, theme);
+    });
+}
+
+/// A frame with a title, and what is in it.
+fn panel(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    title: &str,
+    theme: Theme,
+    inside: impl FnOnce(&mut Frame<'_>, Rect),
+) {
+    if area.height < 3 {
+        return;
+    }
+    let block = Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(theme.quiet())
+        .title(Span::styled(format!(" {title} "), theme.strong()))
+        .padding(Padding::horizontal(1));
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    if !inner.is_empty() {
+        inside(frame, inner);
+    }
+}
+
+fn draw_keys(frame: &mut Frame<'_>, area: Rect, picture: &Picture, look: Look) {
+    let theme = look.theme;
+    let mut spans = vec![Span::raw(" ")];
+    if look.frozen {
+        spans.push(Span::styled(" frozen ", theme.alert()));
+        spans.push(Span::raw("  "));
+    }
+    if picture.at.ending {
+        spans.push(Span::styled(" ending the row ", theme.alert()));
+        spans.push(Span::raw("  "));
+    }
+    match look.keys {
+        true => {
+            for (key, what, _) in KEYS {
+                let what = if key == "p" && look.frozen {
+                    "thaw"
+                } else {
+                    what
+                };
+                spans.push(Span::styled(key, theme.throughput().patch(theme.strong())));
+                spans.push(Span::styled(format!(" {what}   "), theme.quiet()));
+            }
+            spans.push(Span::styled(
+                "Ctrl-C",
+                theme.throughput().patch(theme.strong()),
+            ));
+            spans.push(Span::styled(" quit at once", theme.quiet()));
+        }
+        false => spans.push(Span::styled("Ctrl-C quits at once", theme.quiet())),
+    }
+    frame.render_widget(Line::from(spans), area);
+}
+
+/// What the keys do, over the rest.
+fn help(frame: &mut Frame<'_>, area: Rect, look: Look) {
+    let theme = look.theme;
+    let mut lines: Vec<Line<'_>> = KEYS
+        .iter()
+        .map(|(key, _, what)| {
+            let name = match *key {
+                "q" => "q, Esc",
+                "p" => "p, space",
+                key => key,
+            };
+            Line::from(vec![
+                Span::styled(
+                    format!("{name:<10}"),
+                    theme.throughput().patch(theme.strong()),
+                ),
+                Span::raw(*what),
+            ])
+        })
+        .collect();
+    lines.push(Line::from(vec![
+        Span::styled(
+            format!("{:<10}", "Ctrl-C"),
+            theme.throughput().patch(theme.strong()),
+        ),
+        Span::raw("quit at once, without a report"),
+    ]));
+    lines.push(Line::raw(""));
+    lines.push(Line::styled(
+        "Latencies are those of the last 3 seconds, right to about",
+        theme.quiet(),
+    ));
+    lines.push(Line::styled(
+        "3 %; engines those of the last second. The report is exact.",
+        theme.quiet(),
+    ));
+    let (width, height) = (
+        67.min(area.width),
+        (lines.len() as u16 + 2).min(area.height),
+    );
+    let over = Rect {
+        x: area.x + (area.width - width) / 2,
+        y: area.y + (area.height - height) / 2,
+        width,
+        height,
+    };
+    frame.render_widget(Clear, over);
+    let block = Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(theme.throughput())
+        .title(Span::styled(" Keys ", theme.strong()));
+    frame.render_widget(block, over);
+    let inner = over.inner(Margin::new(2, 1));
+    if !inner.is_empty() {
+        frame.render_widget(Paragraph::new(lines), inner);
+    }
+}
