@@ -121,10 +121,16 @@ pub(super) fn latencies(
     let high = ys().fold(f64::NEG_INFINITY, f64::max);
     let (low, high) = match low.is_finite() && high.is_finite() {
         // A little of the scale is there however even they are.
-        true => ((low - 0.15).max(0.0), high + 0.15),
+        true => (
+            round_log(low - 0.1, f64::floor).max(0.0),
+            round_log(high + 0.1, f64::ceil),
+        ),
         false => (3.0, 6.0),
     };
-    let label = |y: f64| Span::raw(format!("{:>w$}", at_scale(y), w = usize::from(AXIS - 1)));
+    let label = |y: f64| {
+        let text = format!("{:>w$}", at_scale(y), w = usize::from(AXIS - 1));
+        Span::styled(text, theme.quiet())
+    };
     let line = |data, style| {
         Dataset::default()
             .marker(Marker::Braille)
@@ -154,6 +160,19 @@ pub(super) fn latencies(
     time_line(frame, below, width, theme);
 }
 
+/// The logarithm of 1, 2 or 5 times a power of ten, on this side of `log`.
+fn round_log(log: f64, side: fn(f64) -> f64) -> f64 {
+    const STEPS: [f64; 4] = [1.0, 2.0, 5.0, 10.0];
+    let power = log.floor();
+    let within = 10_f64.powf(log - power);
+    let up = side(0.5) > 0.5;
+    let step = match up {
+        true => STEPS.into_iter().find(|step| *step >= within * 0.999_999),
+        false => STEPS.into_iter().rfind(|step| *step <= within * 1.000_001),
+    };
+    power + step.unwrap_or(1.0).log10()
+}
+
 /// A latency whose logarithm this is, short.
 fn at_scale(log_ns: f64) -> String {
     show_us(10_f64.powf(log_ns) / 1e3).replace(' ', "")
@@ -162,6 +181,15 @@ fn at_scale(log_ns: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn logarithmic_scales_are_round() {
+        for (number, below, above) in [(3.0, 2.0, 5.0), (70.0, 50.0, 100.0), (1e6, 1e6, 1e6)] {
+            let of = |side: fn(f64) -> f64| 10_f64.powf(round_log(f64::log10(number), side));
+            assert!((of(f64::floor) / below - 1.0).abs() < 1e-9, "{number}");
+            assert!((of(f64::ceil) / above - 1.0).abs() < 1e-9, "{number}");
+        }
+    }
 
     #[test]
     fn scales_are_round() {

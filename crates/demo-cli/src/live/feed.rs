@@ -44,6 +44,8 @@ pub(crate) struct Shape {
     pub(crate) depth: u64,
     /// Whether requests take time on engines, so that it is known which are on one.
     pub(crate) models_time: bool,
+    /// What a request takes on an engine at most: one of which nothing is heard any more is not on it.
+    pub(crate) service_ns_max: u64,
 }
 
 /// What is told of one lane.
@@ -118,13 +120,13 @@ impl EngineUse {
     }
 
     /// How long it has been busy in all.
-    pub(super) fn busy_ns(&self, now_ns: u64) -> u64 {
+    pub(super) fn busy_ns(&self, now_ns: u64, service_ns_max: u64) -> u64 {
         let busy = self.busy_ns.load(Relaxed);
         if self.requests.fill() == 0 {
             return busy;
         }
         let since = self.since_ns.load(Relaxed).max(self.until_ns.load(Relaxed));
-        busy + now_ns.saturating_sub(since)
+        busy + now_ns.saturating_sub(since).min(service_ns_max)
     }
 }
 
@@ -362,6 +364,7 @@ mod tests {
         engines: 3,
         depth: 8,
         models_time: true,
+        service_ns_max: 1000,
     };
 
     #[test]
@@ -386,7 +389,9 @@ mod tests {
     fn an_engine_is_busy_while_a_request_is_on_it() {
         let engine = EngineUse::default();
         engine.began(100);
-        assert_eq!(engine.busy_ns(150), 50);
+        assert_eq!(engine.busy_ns(150, 1000), 50);
+        // Lost on its way back, it is not there for ever.
+        assert_eq!(engine.busy_ns(1_000_000, 1000), 1000);
         assert_eq!(engine.requests.fill(), 1);
     }
 

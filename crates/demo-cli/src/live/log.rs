@@ -22,7 +22,10 @@ impl Log {
     fn add(&mut self, at: Duration, kind: Kind, what: String, times: u64) {
         let same =
             |entry: &&mut Entry| entry.what == what && at >= entry.at && at - entry.at < TOGETHER;
-        if let Some(entry) = self.entries.iter_mut().rev().take(20).find(same) {
+        // Another row is another matter.
+        let of_row = |entry: &&mut Entry| entry.kind != Kind::Mark;
+        let latest = self.entries.iter_mut().rev().take(20);
+        if let Some(entry) = latest.take_while(of_row).find(same) {
             entry.times += times;
             return;
         }
@@ -99,13 +102,15 @@ mod tests {
         log.befell(second, died);
         log.failed(second, "timed_out", 4);
         log.befell(2 * second, died);
-        log.befell(9 * second, died);
+        log.mark("row 2".to_owned());
+        log.befell(3 * second, died);
         let said: Vec<_> = (log.latest(9).iter())
             .map(|e| (e.what.clone(), e.times))
             .collect();
         let dead = || "endpoint 3 died".to_owned();
         let failed = "operation failed: timed out".to_owned();
-        assert_eq!(said, [(dead(), 2), (failed, 4), (dead(), 1)]);
+        let row = "row 2".to_owned();
+        assert_eq!(said, [(dead(), 2), (failed, 4), (row, 1), (dead(), 1)]);
         for at in 0..1000 {
             log.befell(at * 10 * second, died);
         }

@@ -32,10 +32,14 @@ use self::theme::Theme;
 use crate::bench::{BenchOptions, Case, Flow, RowBegins, RowResult, Runtime, Until, View};
 use crate::cli::PlantedPanic;
 use crate::human::show_us;
+use crate::report::size_with_unit;
 use crate::units::show_count;
 
 /// Entries of the log that a screen may have room for.
 const LOG_SHOWN: usize = 100;
+
+/// How much longer than it should a request may take on an engine, by its device's jitter.
+const SLOWER: u64 = 4;
 
 /// A view that shows a run while it goes on.
 pub(crate) struct Live {
@@ -78,6 +82,7 @@ struct RowNow {
     rows: usize,
     lanes: usize,
     jobs: usize,
+    size: usize,
 }
 
 impl Live {
@@ -129,6 +134,7 @@ impl Live {
         let (Some(lane), Some(row)) = (self.lanes.get(self.turn), &self.row) else {
             return picture;
         };
+        picture.op = format!("{} of {}", asked.op, size_with_unit(row.size));
         picture.runtime = asked.two_runtimes.then_some(lane.runtime);
         picture.model = asked.is_virtual.then(|| lane.model());
         picture.throughput = lane.throughput();
@@ -253,6 +259,7 @@ impl View for Live {
             rows: row.rows,
             lanes: row.lanes,
             jobs: 0,
+            size: 0,
         });
         self.show();
     }
@@ -264,6 +271,7 @@ impl View for Live {
             .push(Sampler::new(Arc::clone(&feed), runtime.name()));
         if let Some(row) = &mut self.row {
             row.jobs = case.jobs;
+            row.size = case.size;
         }
         Some(feed)
     }
@@ -335,7 +343,12 @@ fn shape(options: &BenchOptions, case: Case) -> Shape {
         own if own > 0 && options.op.is_asymmetric() => own,
         _ => device.ring_depth_max,
     };
+    let service = device.service_time(options.op, case.size);
+    let service_ns = u64::try_from(service.as_nanos()).unwrap_or(u64::MAX);
     Shape {
+        service_ns_max: service_ns
+            .saturating_mul(SLOWER)
+            .saturating_add(device.faults.slow.extra_ns),
         endpoints: device.endpoints as usize,
         instances: device.instances as usize,
         engines: device.engines as usize,

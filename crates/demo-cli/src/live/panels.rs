@@ -101,7 +101,7 @@ pub(super) fn short(picture: &Picture, theme: Theme) -> Vec<Line<'static>> {
             Span::styled(value, style),
         ])
     };
-    let rate = show_rate(picture.throughput.now);
+    let rate = three(picture.throughput.now);
     let latency = picture.latency.map_or_else(
         || "-".to_owned(),
         |l| format!("{}, p99 {}", us(l.p50), us(l.p99)),

@@ -150,7 +150,11 @@ impl Sampler {
             }
         }
         let now_ns = feed.now_ns();
-        let busy_ns = feed.engines.iter().map(|e| e.busy_ns(now_ns)).collect();
+        let busy_ns = feed
+            .engines
+            .iter()
+            .map(|e| e.busy_ns(now_ns, feed.shape.service_ns_max))
+            .collect();
         Sample {
             at: Instant::now(),
             now_ns,

@@ -100,7 +100,7 @@ fn wide(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
     let device = panels::device_height(picture).max(panels::counts_height(picture)) + 2;
     let device = device.min(area.height / 2).max(6);
     let rest = area.height - device;
-    let log = (rest * 2 / 5).clamp(4, 14);
+    let log = (rest / 3).clamp(4, 12);
     let [charts, middle, bottom] = Layout::vertical([
         Constraint::Fill(1),
         Constraint::Length(device),
@@ -210,7 +210,7 @@ fn panel(
     let block = Block::bordered()
         .border_type(BorderType::Rounded)
         .border_style(theme.quiet())
-        .title(Span::styled(format!(" {title} "), theme.strong()))
+        .title(Span::styled(format!(" {title} "), theme.title()))
         .padding(Padding::horizontal(1));
     let inner = block.inner(area);
     frame.render_widget(block, area);
@@ -302,10 +302,190 @@ fn help(frame: &mut Frame<'_>, area: Rect, look: Look) {
     let block = Block::bordered()
         .border_type(BorderType::Rounded)
         .border_style(theme.throughput())
-        .title(Span::styled(" Keys ", theme.strong()));
+        .title(Span::styled(" Keys ", theme.title()));
     frame.render_widget(block, over);
     let inner = over.inner(Margin::new(2, 1));
     if !inner.is_empty() {
         frame.render_widget(Paragraph::new(lines), inner);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+    use sim_engine::Health;
+
+    use super::super::picture::{
+        Counts, Device, Engines, Entry, Finished, Kind, Latency, Model, Position, Ring, Throughput,
+    };
+    use super::*;
+
+    /// A run in which everything happens.
+    fn picture() -> Picture {
+        let latency = Latency {
+            p50: 37_000.0,
+            p99: 90_000.0,
+            max: 1.5e6,
+        };
+        let ring = |name: &str, fill, health| Ring {
+            name: name.to_owned(),
+            fill,
+            depth: 64,
+            health: Some(health),
+        };
+        Picture {
+            op: "sha256 of 1KiB".to_owned(),
+            on: "card".to_owned(),
+            at: Position {
+                row: "callback, 8 jobs".to_owned(),
+                number: 3,
+                rows: 12,
+                part: Some(0.5),
+                elapsed: Duration::from_millis(2500),
+                length: "5 s".to_owned(),
+                left: Some(Duration::from_secs(47)),
+                ending: false,
+            },
+            runtime: Some("libcrypto"),
+            model: Some(Model {
+                now_s: 1.5,
+                speed: 2.0,
+            }),
+            throughput: Throughput {
+                now: 1_234_567.0,
+                mean: 1e6,
+                peak: 2e6,
+                over_time: vec![0.0, 1e6, 2e6],
+            },
+            latency: Some(latency),
+            latencies: vec![Some(latency), None, Some(latency), Some(latency)],
+            counts: Counts {
+                in_flight: 7,
+                jobs: 8,
+                completed: 123_456,
+                failed: 42,
+                failed_by: vec![("timed_out", 40), ("down", 2)],
+                cancelled: 1,
+                retries: 99,
+            },
+            device: Some(Device {
+                rings: vec![ring("0", 5, Health::Up), ring("1", 64, Health::Hung)],
+                engines: Engines::Bounded(vec![vec![1.0, 0.5], vec![0.0, 0.0]]),
+                deaths: 3,
+                restarts: 2,
+                refused: vec![("throttled", 11)],
+            }),
+            log: vec![Entry {
+                at: Duration::from_millis(1250),
+                kind: Kind::Bad,
+                what: "endpoint 1 died".to_owned(),
+                times: 3,
+            }],
+            finished: vec![Finished {
+                name: "fd, 8 jobs".to_owned(),
+                ops_per_s: 9876.0,
+                p50_us: 12.0,
+                p99_us: None,
+                failed: 5,
+                bad: true,
+            }],
+        }
+    }
+
+    const LOOK: Look = Look {
+        theme: Theme::new(true),
+        frozen: false,
+        help: false,
+        keys: true,
+    };
+
+    fn drawn(picture: &Picture, look: Look, width: u16, height: u16) -> String {
+        let backend = TestBackend::new(width, height);
+        let mut terminal = Terminal::new(backend).expect("a terminal");
+        let frame = terminal.draw(|frame| draw(frame, picture, look));
+        let buffer = frame.expect("drawn").buffer.clone();
+        let rows = buffer.content.chunks(width.max(1).into());
+        let line = |row: &[ratatui::buffer::Cell]| -> String {
+            row.iter().map(ratatui::buffer::Cell::symbol).collect()
+        };
+        rows.map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn everything_has_a_place() {
+        let shown = drawn(&picture(), LOOK, 120, 40);
+        for text in [
+            "sha256 of 1KiB  on  card  jobs of  libcrypto",
+            "model time 1.500 s, 2× as fast",
+            "row 3 of 12  callback, 8 jobs  2.5 s of 5 s",
+            "47 s left",
+            "1.23 M ops/s   mean 1 M ops/s   peak 2 M ops/s",
+            "p50 37 µs   ━ p99 90 µs   max 1.50 ms",
+            " 5 / 64 up",
+            "64 / 64 hung",
+            "engines 0 ██ ▄▄",
+            "1.5 of 2 busy  75 %",
+            "died 3, restarted 2   refused: throttled 11",
+            " 7 / 8 ",
+            "123,456",
+            "42   0.03 %",
+            "40   timed out",
+            "1.25 s  ✖ endpoint 1 died  ×3",
+            "fd, 8 jobs",
+            "9.88 k ops/s",
+        ] {
+            assert!(shown.contains(text), "{text}\n{shown}");
+        }
+    }
+
+    #[test]
+    fn a_narrow_screen_has_what_matters() {
+        for (width, height) in [(80, 50), (60, 30), (44, 17)] {
+            let shown = drawn(&picture(), LOOK, width, height);
+            for text in ["ops/s", "64 / 64 hung", "123,456", "q end"] {
+                let first = text != "123,456" || height > 17;
+                assert!(!first || shown.contains(text), "{text}, {width}\n{shown}");
+            }
+        }
+        let shown = drawn(&picture(), LOOK, 20, 5);
+        for text in ["row 3/12", "ops/s     1.23 M", "37 µs", "q end"] {
+            assert!(shown.contains(text), "{text}\n{shown}");
+        }
+    }
+
+    #[test]
+    fn no_size_is_too_small_and_no_picture_too_bare() {
+        let none = Picture::default();
+        let mut many = picture();
+        if let Some(device) = &mut many.device {
+            device.rings = vec![device.rings[1].clone(); 1024];
+            device.engines = Engines::Bounded(vec![vec![0.3; 400]; 16]);
+        }
+        for picture in [&none, &picture(), &many] {
+            for width in (0..150).step_by(29).chain([1, 2, 3, 44, 95, 96]) {
+                for height in (0..60).step_by(11).chain([1, 2, 4, 16, 17]) {
+                    for help in [false, true] {
+                        drawn(picture, Look { help, ..LOOK }, width, height);
+                    }
+                }
+            }
+        }
+        let shown = drawn(&many, LOOK, 120, 40);
+        assert!(shown.contains("busy"), "{shown}");
+    }
+
+    #[test]
+    fn what_is_asked_of_it_is_seen() {
+        let shown = |look| drawn(&picture(), look, 120, 40);
+        let frozen = true;
+        assert!(shown(Look { frozen, ..LOOK }).contains("frozen"));
+        let help = true;
+        assert!(shown(Look { help, ..LOOK }).contains("quit at once, without a report"));
+        let keys = false;
+        let without = shown(Look { keys, ..LOOK });
+        assert!(!without.contains("q end") && without.contains("Ctrl-C"));
     }
 }

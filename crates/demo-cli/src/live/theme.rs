@@ -10,7 +10,7 @@ pub(super) struct Theme {
 }
 
 impl Theme {
-    pub(super) fn new(colours: bool) -> Theme {
+    pub(super) const fn new(colours: bool) -> Theme {
         Theme { colours }
     }
 
@@ -29,6 +29,11 @@ impl Theme {
     /// A number that is looked at first.
     pub(super) fn strong(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    /// The title of a panel, whose frame stands back.
+    pub(super) fn title(self) -> Style {
+        self.colour(Color::Reset).add_modifier(Modifier::BOLD)
     }
 
     /// Names of numbers, and what else may stand back.

@@ -324,15 +324,26 @@ pub(crate) fn html(screen: &Screen, title: &str) -> String {
             if cell.dim() {
                 style += "opacity:.6;";
             }
-            let class = if cell.is_wide() { " class=w" } else { "" };
-            let style = match style.is_empty() {
-                true => style,
-                false => format!(" style=\"{style}\""),
-            };
             let text = if cell.has_contents() {
                 cell.contents()
             } else {
                 " "
+            };
+            // Fonts leave gaps between blocks.
+            let text = match block(text) {
+                Some((towards, percent)) => {
+                    let _ = write!(
+                        style,
+                        "background:linear-gradient(to {towards},{front} {percent}%,transparent {percent}%);"
+                    );
+                    " "
+                }
+                None => text,
+            };
+            let class = if cell.is_wide() { " class=w" } else { "" };
+            let style = match style.is_empty() {
+                true => style,
+                false => format!(" style=\"{style}\""),
             };
             let _ = write!(page, "<i{class}{style}>{}</i>", escaped(text));
         }
@@ -340,6 +351,16 @@ pub(crate) fn html(screen: &Screen, title: &str) -> String {
     }
     page += "</pre></html>\n";
     page
+}
+
+/// A cell that is filled from one side, and how far.
+fn block(text: &str) -> Option<(&'static str, f32)> {
+    let code = text.chars().next()? as u32;
+    match code {
+        0x2581..=0x2588 => Some(("top", (code - 0x2580) as f32 * 12.5)),
+        0x2589..=0x258f => Some(("right", (0x2590 - code) as f32 * 12.5)),
+        _ => None,
+    }
 }
 
 fn escaped(text: &str) -> String {

@@ -364,6 +364,8 @@ mod tests {
                 pace: None,
                 stop: Arc::default(),
                 done: Arc::new(AtomicU64::new(0)),
+                stop: Arc::default(),
+                live: None,
             };
             let desk = Rc::new(Desk::new(4));
             let mut set = PeerSet::new(&work, libcrypto, Rc::clone(&desk)).expect("a set");
