@@ -18,6 +18,16 @@ pub(crate) enum Scheme {
     Dark,
 }
 
+impl Scheme {
+    fn flag(self) -> String {
+        let scheme = match self {
+            Scheme::Dark => 0,
+            Scheme::Light => 1,
+        };
+        format!("--blink-settings=preferredColorScheme={scheme}")
+    }
+}
+
 /// The browser of this machine, if it has one.
 pub(crate) struct Browser {
     program: PathBuf,
@@ -83,14 +93,10 @@ impl Browser {
              <script>const WIDTHS = {widths:?};\n{MEASURE}</script>"
         );
         write("around.html", &around);
-        let scheme = match scheme {
-            Scheme::Dark => 0,
-            Scheme::Light => 1,
-        };
         let (dom, log) = self.run(
             directory.path(),
             &[
-                format!("--blink-settings=preferredColorScheme={scheme}"),
+                scheme.flag(),
                 "--window-size=1600,1200".to_owned(),
                 "--virtual-time-budget=60000".to_owned(),
                 "--dump-dom".to_owned(),
@@ -121,6 +127,22 @@ impl Browser {
                 said: said.clone(),
             })
             .collect()
+    }
+
+    /// Takes a picture of a page, `size` wide and high, into the file `to`.
+    pub(crate) fn picture(&self, page: &Path, to: &Path, size: (u32, u32), scheme: Scheme) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (_, log) = self.run(
+            directory.path(),
+            &[
+                scheme.flag(),
+                "--hide-scrollbars".to_owned(),
+                format!("--window-size={},{}", size.0, size.1),
+                format!("--screenshot={}", to.display()),
+                format!("file://{}", page.display()),
+            ],
+        );
+        assert!(to.is_file(), "no picture was taken: {log}");
     }
 
     /// The page as it is printed.

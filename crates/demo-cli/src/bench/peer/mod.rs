@@ -362,7 +362,6 @@ mod tests {
                 timeout: options.timeout,
                 verifies: true,
                 pace: None,
-                stop: Arc::default(),
                 done: Arc::new(AtomicU64::new(0)),
                 stop: Arc::default(),
                 live: None,
