@@ -1,12 +1,15 @@
 //! The pictures of the README, made by the commands that stand beside them there. Run by
 //! `docs/img/regenerate`, and not with the other tests: it writes into the repository.
 
+#[path = "common/browser.rs"]
+#[allow(dead_code, reason = "the tests of pages use the rest")]
+mod browser;
 mod common;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::browser::{Browser, Scheme};
+use browser::{Browser, Scheme};
 use common::terminal::{Terminal, html};
 use common::{command, run_ok, text};
 use vt100::Screen;
