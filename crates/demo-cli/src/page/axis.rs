@@ -5,6 +5,7 @@ use std::ops::Range;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
 
+use super::chart::RIGHT;
 use super::html;
 
 /// How wide a character of a label is at most, in the chart's pixels.
@@ -56,6 +57,7 @@ impl Axis {
                 break;
             }
         }
+        trim(&mut ticks, (0.0, most), along);
         Axis {
             name: name.to_owned(),
             range: (0.0, most),
@@ -91,6 +93,7 @@ impl Axis {
                 break;
             }
         }
+        trim(&mut ticks, (lo, hi), along);
         Axis {
             name: name.to_owned(),
             range: (lo, hi),
@@ -220,10 +223,13 @@ fn place(value: f64) -> f64 {
     value.clamp(LOG_MIN, LOG_MAX).log10()
 }
 
+fn width(label: &str) -> f64 {
+    label.chars().count() as f64 * CHARACTER
+}
+
 /// Whether labels are clear of each other.
 fn fits(ticks: &[(f64, String)], range: (f64, f64), along: Along) -> bool {
     let span = (range.1 - range.0).max(f64::MIN_POSITIVE);
-    let width = |label: &String| label.chars().count() as f64 * CHARACTER;
     ticks.windows(2).all(|two| {
         let apart = (two[1].0 - two[0].0) / span;
         match along {
@@ -233,6 +239,16 @@ fn fits(ticks: &[(f64, String)], range: (f64, f64), along: Along) -> bool {
             Along::Y(length) => apart * length >= LINE,
         }
     })
+}
+
+/// Takes the last label away if it would reach beyond the chart.
+fn trim(ticks: &mut Vec<(f64, String)>, range: (f64, f64), along: Along) {
+    if let (Along::X(length), Some((at, label))) = (along, ticks.last()) {
+        let room = (range.1 - at) / (range.1 - range.0) * length + f64::from(RIGHT);
+        if width(label) / 2.0 > room {
+            ticks.pop();
+        }
+    }
 }
 
 /// A number of jobs where there is little room: `512`, `100 k`.
@@ -270,6 +286,9 @@ mod tests {
                         assert!(from.is_finite() && to.is_finite() && from < to, "{a} {b}");
                         assert!(fits(&axis.ticks, axis.range, along), "{a} {b}: {axis:?}");
                         assert!(!axis.ticks.is_empty(), "{a} {b}: {axis:?}");
+                        let mut trimmed = axis.ticks.clone();
+                        trim(&mut trimmed, axis.range, along);
+                        assert_eq!(trimmed, axis.ticks, "{a} {b}");
                         for value in EXTREMES {
                             assert!((from..=to).contains(&axis.at(value)), "{value}");
                         }

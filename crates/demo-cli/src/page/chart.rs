@@ -13,7 +13,8 @@ pub(super) const WIDTH: u32 = 460;
 pub(super) const HEIGHT: u32 = 300;
 /// The room for the labels of an upright axis.
 pub(super) const LEFT: u32 = 74;
-const RIGHT: u32 = 16;
+/// The room beyond the end of an axis along the bottom.
+pub(super) const RIGHT: u32 = 18;
 const TOP: u32 = 30;
 const BOTTOM: u32 = 48;
 /// What an axis along the bottom has.

@@ -95,12 +95,10 @@ pub(super) fn section(report: &Report) -> String {
         }
     }
     body.push_str(&ratios(&pairs, &a, &b));
-    let about = format!(
-        "The same load, told in two ways that an operation is done. Higher is better for operations \
-         a second, lower for latencies; a ratio of 1.00 is no difference, and one run's difference \
-         of a few hundredths is chance.",
-    );
-    html::section("pair", &format!("{a} against {b}"), &about, &body)
+    let about = "The same load, told in two ways that an operation is done. Higher is better for \
+                 operations a second, lower for latencies; a ratio of 1.00 is no difference, and a few \
+                 hundredths of one run are chance.";
+    html::section("pair", &format!("{a} against {b}"), about, &body)
 }
 
 fn pairs<'a>(rows: &[&'a Row], a: &str, b: &str) -> Vec<Pair<'a>> {

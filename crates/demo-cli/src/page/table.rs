@@ -26,8 +26,11 @@ enum Show {
 
 use Show::{ByteRate, Bytes, Count, Number, Percent, Rate, Seconds, Us, Word, YesNo};
 
-/// The columns: what they are called, and where in a row of the JSON the figure is.
-const COLUMNS: [(&str, &str, Show); 50] = [
+/// What a column is called, where in a row of the JSON its figure is, and how that is shown.
+type Column = (&'static str, &'static str, Show);
+
+/// The columns.
+const COLUMNS: [Column; 50] = [
     ("throughput", "/ops_per_s", Rate),
     ("data", "/bytes_per_s", ByteRate),
     ("mean", "/latency_us/mean", Us),
@@ -38,23 +41,24 @@ const COLUMNS: [(&str, &str, Show); 50] = [
     ("slowest", "/latency_us/max", Us),
     ("completed", "/completed", Count),
     ("failed", "/failed", Count),
+    ("retries", "/retries", Count),
+    ("in flight, mean", "/in_flight/mean", Number),
+    ("engines busy", "/engine_utilisation", Percent),
+    ("cpu an operation", "/cpu_us_per_op", Us),
+    ("of the jobs' threads", "/host_cpu_us_per_op", Us),
+    ("verified", "/verified", YesNo),
     ("cancelled", "/cancelled", Count),
     ("not begun", "/not_begun", Count),
     ("orphaned", "/orphaned", Count),
-    ("retries", "/retries", Count),
     ("pauses", "/pauses", Count),
     ("spurious resumes", "/spurious_resumes", Count),
     ("wakes", "/wakes", Count),
-    ("in flight, mean", "/in_flight/mean", Number),
     ("in flight, most", "/in_flight/max", Count),
-    ("engines busy", "/engine_utilisation", Percent),
     ("submit", "/stages_us/submit/mean", Us),
     ("queue", "/stages_us/queue/mean", Us),
     ("service", "/stages_us/service/mean", Us),
     ("answer", "/stages_us/answer/mean", Us),
     ("notify stage", "/stages_us/notify/mean", Us),
-    ("cpu an operation", "/cpu_us_per_op", Us),
-    ("of the jobs' threads", "/host_cpu_us_per_op", Us),
     ("in software", "/software_cpu_us_per_op", Us),
     ("offloaded", "/offload_ratio", Percent),
     (
@@ -81,8 +85,10 @@ const COLUMNS: [(&str, &str, Show); 50] = [
     ("device", "/device", Word),
     ("clock", "/clock", Word),
     ("results", "/results", Word),
-    ("verified", "/verified", YesNo),
 ];
+
+/// The first so many are printed on paper, where there is no room for all.
+const ON_PAPER: usize = 16;
 
 /// Columns that are there whatever they hold.
 const ALWAYS: [&str; 6] = [
@@ -99,43 +105,23 @@ pub(super) fn section(report: &Report) -> String {
     if report.rows.is_empty() {
         return html::section("table", "All figures", "", "<p>No row was completed.</p>\n");
     }
-    let rows: Vec<Value> = report
-        .rows
-        .iter()
+    let rows = report.rows.iter();
+    let rows: Vec<Value> = rows
         .map(|row| serde_json::to_value(row).unwrap_or(Value::Null))
         .collect();
-    let (mut shown, mut empty, mut same) = (Vec::new(), Vec::new(), Vec::new());
-    for column in COLUMNS {
-        let (name, path, show) = column;
-        let mut values = rows
-            .iter()
-            .map(|row| row.pointer(path).unwrap_or(&Value::Null));
-        let nothing = |value: &Value| value.is_null() || value.as_f64() == Some(0.0);
-        let first = values.clone().next().unwrap_or(&Value::Null);
-        if ALWAYS.contains(&path) {
-            shown.push(column);
-        } else if values.all(nothing) {
-            empty.push(name);
-        } else if matches!(show, Word) && rows.iter().all(|row| row.pointer(path) == Some(first)) {
-            let value = html::text(&show_value(show, first));
-            same.push(format!(
-                "<span data-key=\"{path}\" data-value=\"{}\">{name} {value}</span>",
-                exact(first)
-            ));
-        } else {
-            shown.push(column);
-        }
-    }
-    let names = Names::new(report);
+    let columns = Columns::new(&rows);
     let mut table = "<div class=\"scroll tall\" tabindex=\"0\" role=\"region\" \
                      aria-label=\"All figures\"><table id=\"rows\"><thead><tr><th scope=\"col\">row</th>"
         .to_owned();
-    for (name, path, _) in &shown {
+    for column in &columns.shown {
+        let (name, path, _) = column;
+        let class = class(column, "");
         table.push_str(&format!(
-            "<th scope=\"col\" data-key=\"{path}\">{name}</th>"
+            "<th scope=\"col\"{class} data-key=\"{path}\">{name}</th>"
         ));
     }
     table.push_str("</tr></thead>\n<tbody>\n");
+    let names = Names::new(report);
     for (row, values) in report.rows.iter().zip(&rows) {
         let class = match row.problems.is_empty() {
             true => "",
@@ -143,37 +129,105 @@ pub(super) fn section(report: &Report) -> String {
         };
         let name = html::text(&names.of(row));
         table.push_str(&format!("<tr{class}><th scope=\"row\">{name}</th>"));
-        for (_, path, show) in &shown {
-            let value = values.pointer(path).unwrap_or(&Value::Null);
-            table.push_str(&cell(row, *show, value));
+        for column in &columns.shown {
+            table.push_str(&cell(row, column, values));
         }
         table.push_str("</tr>\n");
     }
     table.push_str("</tbody></table></div>\n");
-    for (what, names) in [
-        ("The same in all rows", same),
-        (
-            "Nothing in any row",
-            empty.iter().map(|e| (*e).to_owned()).collect(),
-        ),
-    ] {
-        if !names.is_empty() {
-            table.push_str(&format!(
-                "<p class=\"note\">{what}: {}.</p>\n",
-                names.join("; ")
-            ));
-        }
-    }
+    table.push_str(&columns.notes());
     let about = "Every row. Times are latencies unless they say otherwise; the exact values are in \
                  the page's source beside the rounded ones.";
     html::section("table", "All figures", about, &table)
 }
 
-fn cell(row: &Row, show: Show, value: &Value) -> String {
-    let class = match show {
-        Word => " class=\"word\"",
-        _ => "",
-    };
+/// What becomes of the columns.
+struct Columns {
+    shown: Vec<Column>,
+    /// Those that have nothing in them.
+    empty: Vec<&'static str>,
+    /// Words that are the same in all rows, as HTML.
+    same: Vec<String>,
+}
+
+impl Columns {
+    fn new(rows: &[Value]) -> Columns {
+        let mut columns = Columns {
+            shown: Vec::new(),
+            empty: Vec::new(),
+            same: Vec::new(),
+        };
+        for column in COLUMNS {
+            let (name, path, show) = column;
+            let values = || rows.iter().map(|row| value_at(row, path));
+            let nothing = |value: &Value| value.is_null() || value.as_f64() == Some(0.0);
+            let first = values().next().unwrap_or(&Value::Null);
+            let is_same = matches!(show, Word) && values().all(|value| value == first);
+            if !ALWAYS.contains(&path) && values().all(nothing) {
+                columns.empty.push(name);
+            } else if !ALWAYS.contains(&path) && is_same {
+                let shown = html::text(&show_value(show, first));
+                let exact = exact(first);
+                columns.same.push(format!(
+                    "<span data-key=\"{path}\" data-value=\"{exact}\">{name} {shown}</span>"
+                ));
+            } else {
+                columns.shown.push(column);
+            }
+        }
+        columns
+    }
+
+    /// What became of those that are not in the table.
+    fn notes(&self) -> String {
+        let mut notes = String::new();
+        if !self.same.is_empty() {
+            let same = self.same.join("; ");
+            notes.push_str(&format!(
+                "<p class=\"note\">The same in all rows: {same}.</p>\n"
+            ));
+        }
+        if !self.empty.is_empty() {
+            let empty = self.empty.join("; ");
+            notes.push_str(&format!(
+                "<p class=\"note\">Nothing in any row: {empty}.</p>\n"
+            ));
+        }
+        let minor = self.shown.iter().filter(|column| is_minor(column));
+        let minor: Vec<&str> = minor.map(|(name, _, _)| *name).collect();
+        if !minor.is_empty() {
+            let minor = minor.join("; ");
+            notes.push_str(&format!(
+                "<p class=\"note paper\">On the screen, not on paper: {minor}.</p>\n"
+            ));
+        }
+        notes
+    }
+}
+
+fn value_at<'a>(row: &'a Value, path: &str) -> &'a Value {
+    row.pointer(path).unwrap_or(&Value::Null)
+}
+
+/// Whether a column is not on paper.
+fn is_minor(column: &Column) -> bool {
+    let major = COLUMNS.iter().take(ON_PAPER);
+    !major.into_iter().any(|(_, path, _)| *path == column.1)
+}
+
+fn class(column: &Column, more: &'static str) -> String {
+    match (is_minor(column), more) {
+        (false, "") => String::new(),
+        (true, "") => " class=\"minor\"".to_owned(),
+        (false, more) => format!(" class=\"{more}\""),
+        (true, more) => format!(" class=\"minor {more}\""),
+    }
+}
+
+fn cell(row: &Row, column: &Column, values: &Value) -> String {
+    let (_, path, show) = *column;
+    let value = value_at(values, path);
+    let class = class(column, if matches!(show, Word) { "word" } else { "" });
     let shown = match (show, &*row.results) {
         (YesNo, "modelled") if !row.verified => "modelled".to_owned(),
         _ => show_value(show, value),
