@@ -175,7 +175,10 @@ fn round_log(log: f64, side: fn(f64) -> f64) -> f64 {
 
 /// A latency whose logarithm this is, short.
 fn at_scale(log_ns: f64) -> String {
-    show_us(10_f64.powf(log_ns) / 1e3).replace(' ', "")
+    // Two digits: it is a scale.
+    let ns = 10_f64.powf(log_ns);
+    let digit = 10_f64.powf(log_ns.floor() - 1.0);
+    show_us((ns / digit).round() * digit / 1e3).replace(' ', "")
 }
 
 #[cfg(test)]

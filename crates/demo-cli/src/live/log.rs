@@ -18,15 +18,19 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// It has happened so many times more.
-    fn add(&mut self, at: Duration, kind: Kind, what: String, times: u64) {
+    /// It has happened to `whom` so many times more.
+    fn add(&mut self, at: Duration, kind: Kind, whom: &str, what: &str, times: u64) {
         let same =
-            |entry: &&mut Entry| entry.what == what && at >= entry.at && at - entry.at < TOGETHER;
+            |entry: &&mut Entry| entry.whom == whom && at >= entry.at && at - entry.at < TOGETHER;
         // Another row is another matter.
         let of_row = |entry: &&mut Entry| entry.kind != Kind::Mark;
-        let latest = self.entries.iter_mut().rev().take(20);
-        if let Some(entry) = latest.take_while(of_row).find(same) {
-            entry.times += times;
+        let mut latest = self.entries.iter_mut().rev().take_while(of_row);
+        if let Some(entry) = latest.find(same) {
+            entry.kind = kind;
+            match entry.what.iter_mut().find(|(known, _)| known == what) {
+                Some((_, so_far)) => *so_far += times,
+                None => entry.what.push((what.to_owned(), times)),
+            }
             return;
         }
         if self.entries.len() == ENTRIES_MAX {
@@ -35,34 +39,29 @@ impl Log {
         self.entries.push_back(Entry {
             at,
             kind,
-            what,
-            times,
+            whom: whom.to_owned(),
+            what: vec![(what.to_owned(), times)],
         });
     }
 
     /// Where the run has come to.
-    pub(super) fn mark(&mut self, what: String) {
-        self.add(Duration::ZERO, Kind::Mark, what, 1);
+    pub(super) fn mark(&mut self, what: &str) {
+        self.add(Duration::ZERO, Kind::Mark, what, "", 1);
     }
 
     pub(super) fn befell(&mut self, at: Duration, event: Event) {
         let (kind, what) = match event.what {
             Befell::Died => (Kind::Bad, "died"),
-            Befell::FoundDead => (Kind::Warning, "was found dead"),
+            Befell::FoundDead => (Kind::Warning, "found dead"),
             Befell::Restarted => (Kind::Good, "restarted"),
         };
-        self.add(at, kind, format!("endpoint {} {what}", event.endpoint), 1);
+        self.add(at, kind, &format!("endpoint {}", event.endpoint), what, 1);
     }
 
     /// So many operations more failed of this.
     pub(super) fn failed(&mut self, at: Duration, name: &str, times: u64) {
         if times > 0 {
-            self.add(
-                at,
-                Kind::Bad,
-                format!("operation failed: {}", words(name)),
-                times,
-            );
+            self.add(at, Kind::Bad, "operations failed", &words(name), times);
         }
     }
 
@@ -70,7 +69,7 @@ impl Log {
     pub(super) fn refused(&mut self, at: Duration, times: [u64; REFUSALS.len()]) {
         for (reason, times) in REFUSALS.iter().zip(times).skip(1) {
             if times > 0 {
-                self.add(at, Kind::Warning, format!("refused: {reason}"), times);
+                self.add(at, Kind::Warning, "device refused", reason, times);
             }
         }
     }
@@ -101,16 +100,27 @@ mod tests {
         };
         log.befell(second, died);
         log.failed(second, "timed_out", 4);
+        log.failed(second, "down", 0);
         log.befell(2 * second, died);
-        log.mark("row 2".to_owned());
+        let restarted = Event {
+            what: Befell::Restarted,
+            ..died
+        };
+        log.befell(2 * second, restarted);
+        log.mark("row 2");
         log.befell(3 * second, died);
+        log.befell(9 * second, died);
         let said: Vec<_> = (log.latest(9).iter())
-            .map(|e| (e.what.clone(), e.times))
+            .map(|e| format!("{:?} {} {:?}", e.kind, e.whom, e.what))
             .collect();
-        let dead = || "endpoint 3 died".to_owned();
-        let failed = "operation failed: timed out".to_owned();
-        let row = "row 2".to_owned();
-        assert_eq!(said, [(dead(), 2), (failed, 4), (row, 1), (dead(), 1)]);
+        let expected = [
+            "Good endpoint 3 [(\"died\", 2), (\"restarted\", 1)]",
+            "Bad operations failed [(\"timed out\", 4)]",
+            "Mark row 2 [(\"\", 1)]",
+            "Bad endpoint 3 [(\"died\", 1)]",
+            "Bad endpoint 3 [(\"died\", 1)]",
+        ];
+        assert_eq!(said, expected);
         for at in 0..1000 {
             log.befell(at * 10 * second, died);
         }

@@ -329,7 +329,7 @@ impl Live {
         if row.rows > 1 {
             let (number, rows) = (row.number + 1, row.rows);
             let name = plain(row.name);
-            self.log.mark(format!("row {number} of {rows}: {name}"));
+            self.log.mark(&format!("row {number} of {rows}: {name}"));
         }
     }
 }

@@ -213,10 +213,12 @@ pub(super) fn device(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme
     let width = usize::from(area.width);
     let engines = engine_lines(device, width, theme);
     // Rings give way first: there may be a thousand.
-    let room = usize::from(area.height).saturating_sub(engines.len() + 1);
+    let happened = happened(device, theme);
+    let room = usize::from(area.height).saturating_sub(engines.len() + happened.len());
+    let room = room.max(1);
     let mut lines = ring_lines(device, room, width, theme);
     lines.extend(engines);
-    lines.push(happened(device, theme));
+    lines.extend(happened);
     frame.render_widget(Paragraph::new(lines), area);
 }
 
@@ -351,34 +353,30 @@ fn engines_in_words(engines: &Engines) -> String {
 }
 
 /// What has befallen the device, in numbers.
-fn happened(device: &Device, theme: Theme) -> Line<'static> {
-    let mut spans = Vec::new();
+fn happened(device: &Device, theme: Theme) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
     if device.deaths > 0 {
-        spans.push(Span::styled(
-            format!("died {}", show_count(device.deaths)),
-            theme.bad(),
-        ));
-        spans.push(Span::styled(", ", theme.quiet()));
         let restarts = format!("restarted {}", show_count(device.restarts));
-        spans.push(Span::styled(restarts, theme.good()));
+        lines.push(Line::from(vec![
+            Span::styled(format!("died {}", show_count(device.deaths)), theme.bad()),
+            Span::styled(", ", theme.quiet()),
+            Span::styled(restarts, theme.good()),
+        ]));
     }
     let refused: Vec<_> = (device.refused.iter())
         .map(|(why, times)| format!("{why} {}", show_count(*times)))
         .collect();
     if !refused.is_empty() {
-        if !spans.is_empty() {
-            spans.push(Span::raw("   "));
-        }
-        spans.push(Span::styled("refused: ", theme.quiet()));
-        spans.push(Span::styled(refused.join(", "), theme.warning()));
+        lines.push(Line::from(vec![
+            Span::styled("refused: ", theme.quiet()),
+            Span::styled(refused.join(", "), theme.warning()),
+        ]));
     }
-    if spans.is_empty() {
-        spans.push(Span::styled(
-            "up all the time, and nothing was refused",
-            theme.quiet(),
-        ));
+    if lines.is_empty() {
+        let text = "up all the time, and nothing was refused";
+        lines.push(Line::styled(text, theme.quiet()));
     }
-    Line::from(spans)
+    lines
 }
 
 /// Lines of the panel.
@@ -456,7 +454,7 @@ pub(super) fn log(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: T
             Kind::Warning => ("▲", theme.warning()),
             Kind::Good => ("✔", theme.good()),
             Kind::Mark => {
-                return Line::styled(format!("─── {}", entry.what), theme.quiet());
+                return Line::styled(format!("─── {}", entry.whom), theme.quiet());
             }
         };
         let mut spans = vec![
@@ -465,11 +463,14 @@ pub(super) fn log(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: T
                 theme.quiet(),
             ),
             Span::styled(mark, style),
-            Span::raw(format!(" {}", entry.what)),
+            Span::raw(format!(" {}  ", entry.whom)),
         ];
-        if entry.times > 1 {
-            let times = format!("  ×{}", show_count(entry.times));
-            spans.push(Span::styled(times, theme.quiet()));
+        for (at, (what, times)) in entry.what.iter().enumerate() {
+            let comma = if at > 0 { ", " } else { "" };
+            spans.push(Span::styled(format!("{comma}{what}"), theme.quiet()));
+            if *times > 1 {
+                spans.push(Span::raw(format!(" ×{}", show_count(*times))));
+            }
         }
         Line::from(spans)
     };

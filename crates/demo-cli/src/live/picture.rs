@@ -24,7 +24,6 @@ pub(super) struct Picture {
     /// `None`: software, without a device.
     pub(super) device: Option<Device>,
     pub(super) log: Vec<Entry>,
-    /// Entries that were dropped from the front of the log.
     pub(super) finished: Vec<Finished>,
 }
 
@@ -120,14 +119,16 @@ pub(super) enum Engines {
     Bounded(Vec<Vec<f64>>),
 }
 
-/// Something that happened, once or several times in a short while.
+/// What happened to somebody in a short while.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
     /// By the clock of the row.
     pub(super) at: Duration,
+    /// Of the last of it.
     pub(super) kind: Kind,
-    pub(super) what: String,
-    pub(super) times: u64,
+    pub(super) whom: String,
+    /// And how often.
+    pub(super) what: Vec<(String, u64)>,
 }
 
 /// How bad it is.

@@ -381,8 +381,8 @@ mod tests {
             log: vec![Entry {
                 at: Duration::from_millis(1250),
                 kind: Kind::Bad,
-                what: "endpoint 1 died".to_owned(),
-                times: 3,
+                whom: "endpoint 1".to_owned(),
+                what: vec![("died".to_owned(), 3), ("restarted".to_owned(), 1)],
             }],
             finished: vec![Finished {
                 name: "fd, 8 jobs".to_owned(),
@@ -428,12 +428,13 @@ mod tests {
             "64 / 64 hung",
             "engines 0 ██ ▄▄",
             "1.5 of 2 busy  75 %",
-            "died 3, restarted 2   refused: throttled 11",
+            "died 3, restarted 2 ",
+            "refused: throttled 11",
             " 7 / 8 ",
             "123,456",
             "42   0.03 %",
             "40   timed out",
-            "1.25 s  ✖ endpoint 1 died  ×3",
+            "1.25 s  ✖ endpoint 1  died ×3, restarted",
             "fd, 8 jobs",
             "9.88 k ops/s",
         ] {

@@ -62,7 +62,7 @@ struct Now {
 impl Terminal {
     /// Runs a program on a terminal of so many columns and lines.
     pub(crate) fn run(command: Command, columns: u16, lines: u16) -> Terminal {
-        Terminal::run_with(command, columns, lines, |slave| Stdio::from(slave))
+        Terminal::run_with(command, columns, lines, Stdio::from)
     }
 
     /// The same, but that its standard output goes into a pipe, which is returned.
