@@ -41,12 +41,6 @@ impl Paint {
         }
     }
 
-    /// Not at all.
-    #[cfg(test)]
-    pub(crate) const fn off() -> Paint {
-        Paint { on: false }
-    }
-
     /// Whether it paints at all.
     pub(crate) fn is_on(self) -> bool {
         self.on

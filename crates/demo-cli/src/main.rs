@@ -16,7 +16,6 @@ mod encrypt;
 mod engine;
 mod error;
 mod example;
-mod examples;
 mod explain;
 mod human;
 mod live;
