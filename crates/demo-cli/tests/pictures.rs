@@ -55,6 +55,16 @@ fn printed(args: &[&str], lines: u16) -> Screen {
 }
 
 #[test]
+fn the_readme_shows_the_commands_that_the_pictures_were_made_by() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let readme = std::fs::read_to_string(readme).expect("the README");
+    let readme = words(&readme.replace('\\', " ")).join(" ");
+    for line in [REPORT, LIVE, TRACE, EXPLAIN] {
+        assert!(readme.contains(&format!("demo-cli -- {line}")), "{line}");
+    }
+}
+
+#[test]
 #[ignore = "writes docs/img; docs/img/regenerate runs it"]
 fn regenerate() {
     let Some(browser) = Browser::find() else {

@@ -240,10 +240,13 @@ fn bound(capacity: Option<Capacity>, used: Option<f64>, facts: Facts) -> Bound {
 impl Verdict {
     /// Whether rows of another size would have other figures.
     fn names_capacity(&self) -> bool {
-        !matches!(
-            self.bound,
-            Bound::Inline | Bound::ModelledHost { .. } | Bound::Timer | Bound::None { .. }
-        )
+        match self.bound {
+            Bound::Device { .. } | Bound::TooFewJobs { .. } | Bound::Ring { .. } => true,
+            Bound::Host { capacity, .. } => capacity.is_some(),
+            Bound::Waiting { used, .. } => used.is_some(),
+            Bound::KeepsUp { used, .. } => used.is_some(),
+            Bound::Inline | Bound::ModelledHost { .. } | Bound::Timer | Bound::None { .. } => false,
+        }
     }
 }
 

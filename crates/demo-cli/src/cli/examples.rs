@@ -35,6 +35,15 @@ Examples:
   demo-cli sweep --device qat-c62x-1 --completion threads,poll,heuristic --duration 200ms
       who completes operations, and what polling costs";
 
+pub(crate) const WATCH: &str = "\
+Examples:
+  demo-cli watch --device qat-c62x-1 --op rsa2048-sign --jobs 64
+      an RSA card at work, until q is pressed, or for a minute
+  demo-cli watch --device flaky --jobs 64 --rate 20000
+      one that fails in every way
+  demo-cli sweep --live --jobs 1,8,64,512 --notify all --report out.html
+      the rows of a sweep as they run, and their page in the end";
+
 pub(crate) const EXPLAIN: &str = "\
 Examples:
   demo-cli bench --device qat-c62x-1 --jobs 200 --total 5000 --trace t.json

@@ -61,6 +61,7 @@ pub(crate) enum Command {
     /// As 'bench --live', with one way of being woken and for a minute unless told otherwise. Press q
     /// to end it sooner; the table and the verdict follow.
     #[command(
+        after_help = examples::WATCH,
         mut_arg("duration", |arg| arg.default_value("1m")),
         mut_arg("notify", |arg| arg.default_value("callback")),
         mut_arg("live", |arg| arg.hide(true))
