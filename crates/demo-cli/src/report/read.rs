@@ -48,7 +48,7 @@ fn parse(text: &str) -> Result<Report, String> {
     if text.trim().is_empty() {
         return Err("it is empty".to_owned());
     }
-    let head: Head = serde_json::from_str(text).map_err(|e| match e.is_eof() {
+    let head: Head = serde_json::from_str(text).map_err(|e| match ends_at(text, &e) {
         true => format!("it ends in the middle ({e})"),
         false => e.to_string(),
     })?;
@@ -68,6 +68,12 @@ fn parse(text: &str) -> Result<Report, String> {
     Ok(report)
 }
 
+/// Whether a text is one that only ends too early: within a number it is no number, says the parser.
+fn ends_at(text: &str, error: &serde_json::Error) -> bool {
+    let last = text.lines().last().unwrap_or_default();
+    error.is_eof() || (error.line() == text.lines().count() && error.column() >= last.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +83,7 @@ mod tests {
         let said = |text| parse(text).expect_err("no report");
         assert_eq!(said(" \n"), "it is empty");
         assert!(said("{\"schema\":1,\"ro").starts_with("it ends in the middle"));
+        assert!(said("{\"schema\":1,\n\"seed\":12.").starts_with("it ends in the middle"));
         assert!(said("{}").contains("no field \"schema\""));
         assert!(said("{\"schema\":2,\"rows\":[]}").contains("its schema is 2"));
         assert!(said("{\"schema\":\"x\",\"rows\":[]}").contains("its schema is \"x\""));
