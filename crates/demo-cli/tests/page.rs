@@ -2,6 +2,7 @@
 //!
 //! Looked at with a real browser, where there is one.
 
+#[allow(dead_code, reason = "what makes pictures uses more of it")]
 #[path = "common/browser.rs"]
 mod browser;
 mod common;
