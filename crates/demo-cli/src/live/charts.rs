@@ -15,14 +15,21 @@ use crate::human::{show_number, show_us};
 const AXIS: u16 = 7;
 
 /// Throughput as bars, with the highest and the time below.
-pub(super) fn throughput(frame: &mut Frame<'_>, area: Rect, data: &Throughput, theme: Theme) {
+pub(super) fn throughput(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    data: &Throughput,
+    row_lasts: Option<f64>,
+    theme: Theme,
+) {
     if area.height < 3 || area.width < 3 * AXIS {
-        return bars(frame, area, data, theme);
+        return bars(frame, area, data, columns(area.width, row_lasts), theme);
     }
     let [chart, times] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     let [numbers, chart] =
         Layout::horizontal([Constraint::Length(AXIS), Constraint::Fill(1)]).areas(chart);
-    let top = top(data, chart.width);
+    let per = columns(chart.width, row_lasts);
+    let top = top(data, chart.width / per);
     let mut labels = vec![Line::raw(""); chart.height.into()];
     if let [first, .., last] = &mut labels[..] {
         *first = Line::raw(show_number(top).trim_end().to_owned());
@@ -37,21 +44,30 @@ pub(super) fn throughput(frame: &mut Frame<'_>, area: Rect, data: &Throughput, t
         };
         frame.render_widget(line.style(theme.quiet()).alignment(Alignment::Right), place);
     }
-    bars(frame, chart, data, theme);
+    bars(frame, chart, data, per, theme);
     let below = Rect {
         x: chart.x,
         width: chart.width,
         ..times
     };
-    time_line(frame, below, chart.width, theme);
+    time_line(frame, below, chart.width / per, theme);
 }
 
-/// The bars alone.
-pub(super) fn bars(frame: &mut Frame<'_>, area: Rect, data: &Throughput, theme: Theme) {
+/// How many columns a point has, so that the points of a short row fill the chart.
+pub(super) fn columns(width: u16, row_lasts: Option<f64>) -> u16 {
+    const MOST: f64 = 8.0;
+    let points = row_lasts.map_or(f64::INFINITY, |s| s / POINT.as_secs_f64());
+    (f64::from(width) / points).clamp(1.0, MOST) as u16
+}
+
+/// The bars alone, each so many columns wide.
+pub(super) fn bars(frame: &mut Frame<'_>, area: Rect, data: &Throughput, per: u16, theme: Theme) {
     // So that a bar of eighths of a cell is as fine as it can be drawn.
     const STEPS: f64 = 10_000.0;
-    let top = top(data, area.width).max(f64::MIN_POSITIVE);
-    let newest_first = data.over_time.iter().rev().take(area.width.into());
+    let top = top(data, area.width / per).max(f64::MIN_POSITIVE);
+    let newest_first = data.over_time.iter().rev();
+    let columns = newest_first.flat_map(|rate| std::iter::repeat_n(rate, per.into()));
+    let newest_first = columns.take(area.width.into());
     let bars = newest_first.map(|rate| (rate / top * STEPS) as u64);
     let sparkline = Sparkline::default()
         .data(bars)
@@ -95,6 +111,7 @@ pub(super) fn latencies(
     frame: &mut Frame<'_>,
     area: Rect,
     latencies: &[Option<Latency>],
+    row_lasts: Option<f64>,
     theme: Theme,
 ) {
     if area.height < 3 || area.width < 3 * AXIS {
@@ -102,6 +119,7 @@ pub(super) fn latencies(
     }
     let [chart, times] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     let width = chart.width - AXIS - 1;
+    let width = width / columns(width, row_lasts);
     // Two points of a line have room in a cell; as many as above each other in the other chart is
     // enough.
     let newest = latencies.len().saturating_sub(width.into());

@@ -137,6 +137,10 @@ impl Live {
         picture.op = format!("{} of {}", asked.op, size_with_unit(row.size));
         picture.runtime = asked.two_runtimes.then_some(lane.runtime);
         picture.model = asked.is_virtual.then(|| lane.model());
+        picture.row_lasts = match asked.until {
+            Until::Time(time) if !asked.is_virtual => Some(time.as_secs_f64()),
+            _ => None,
+        };
         picture.throughput = lane.throughput();
         picture.latency = lane.latency();
         picture.latencies = lane.latencies();

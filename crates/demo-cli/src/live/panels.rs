@@ -8,6 +8,7 @@ use ratatui::widgets::{Paragraph, Row, Table};
 use sim_engine::Health;
 
 use super::charts;
+use super::feed::REFUSALS;
 use super::log::words;
 use super::picture::{Device, Engines, Kind, Picture, Ring};
 use super::theme::Theme;
@@ -30,7 +31,9 @@ pub(super) fn head(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: 
         left.push(Span::styled("  jobs of  ", theme.quiet()));
         left.push(Span::styled(runtime, theme.strong()));
     }
-    frame.render_widget(Line::from(left), area);
+    let left = Line::from(left);
+    let room = usize::from(area.width).saturating_sub(left.width());
+    frame.render_widget(left, area);
     if let Some(model) = &picture.model {
         let text = format!(
             "model time {:.3} s, {}× as fast ",
@@ -38,7 +41,9 @@ pub(super) fn head(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: 
             three(model.speed)
         );
         let line = Line::styled(text, theme.warning()).alignment(Alignment::Right);
-        frame.render_widget(line, area);
+        if line.width() < room {
+            frame.render_widget(line, area);
+        }
     }
 }
 
@@ -49,15 +54,18 @@ pub(super) fn position(frame: &mut Frame<'_>, area: Rect, picture: &Picture, the
         Span::styled(format!(" row {} of {}", at.number, at.rows), theme.strong()),
         Span::styled(format!("  {}", at.row), theme.text()),
     ];
-    let elapsed = format!("  {:.1} s of {}", at.elapsed.as_secs_f64(), at.length);
-    left.push(Span::styled(elapsed, theme.quiet()));
     let right = match at.left {
         Some(time) => format!("{} left ", show_time_left(time)),
         None => String::new(),
     };
     let [words, bar] = Layout::vertical([Constraint::Length(1), Constraint::Length(1)]).areas(area);
-    frame.render_widget(Line::from(left), words);
     let right = Line::styled(right, theme.text()).alignment(Alignment::Right);
+    let elapsed = format!("  {:.1} s of {} ", at.elapsed.as_secs_f64(), at.length);
+    let used: usize = left.iter().map(Span::width).sum();
+    if used + elapsed.len() + right.width() <= words.width.into() {
+        left.push(Span::styled(elapsed, theme.quiet()));
+    }
+    frame.render_widget(Line::from(left), words);
     frame.render_widget(right, words);
     let bar = Rect {
         x: bar.x + 1,
@@ -135,7 +143,8 @@ pub(super) fn short(picture: &Picture, theme: Theme) -> Vec<Line<'static>> {
 /// Throughput, as bars over the whole area.
 pub(super) fn bars(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
     if area.height >= 2 {
-        charts::bars(frame, area, &picture.throughput, theme);
+        let per = charts::columns(area.width, picture.row_lasts);
+        charts::bars(frame, area, &picture.throughput, per, theme);
     }
 }
 
@@ -153,28 +162,40 @@ pub(super) fn throughput(frame: &mut Frame<'_>, area: Rect, picture: &Picture, t
         Span::raw(show_rate(throughput.peak)),
     ]);
     frame.render_widget(line, words);
-    charts::throughput(frame, chart, throughput, theme);
+    charts::throughput(frame, chart, throughput, picture.row_lasts, theme);
 }
 
 pub(super) fn latency(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
     let [words, chart] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+    frame.render_widget(latency_words(picture, theme), words);
+    charts::latencies(frame, chart, &picture.latencies, picture.row_lasts, theme);
+}
+
+/// Throughput with the latency below it, where there is no room for both panels.
+pub(super) fn throughput_and_latency(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    picture: &Picture,
+    theme: Theme,
+) {
+    let [rest, words] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+    throughput(frame, rest, picture, theme);
+    frame.render_widget(latency_words(picture, theme), words);
+}
+
+fn latency_words(picture: &Picture, theme: Theme) -> Line<'static> {
     let Some(latency) = picture.latency else {
-        frame.render_widget(
-            Line::styled("nothing was completed in the last seconds", theme.quiet()),
-            words,
-        );
-        return charts::latencies(frame, chart, &picture.latencies, theme);
+        let text = "nothing was completed in the last seconds";
+        return Line::styled(text, theme.quiet());
     };
-    let line = Line::from(vec![
+    Line::from(vec![
         Span::styled("━ p50 ", theme.p50()),
         Span::styled(us(latency.p50), theme.strong()),
         Span::styled("   ━ p99 ", theme.p99()),
         Span::styled(us(latency.p99), theme.strong()),
         Span::styled("   max ", theme.quiet()),
         Span::raw(us(latency.max)),
-    ]);
-    frame.render_widget(line, words);
-    charts::latencies(frame, chart, &picture.latencies, theme);
+    ])
 }
 
 fn us(ns: f64) -> String {
@@ -363,8 +384,10 @@ fn happened(device: &Device, theme: Theme) -> Vec<Line<'static>> {
             Span::styled(restarts, theme.good()),
         ]));
     }
-    let refused: Vec<_> = (device.refused.iter())
-        .map(|(why, times)| format!("{why} {}", show_count(*times)))
+    // Those that met a full ring are the retries.
+    let others = device.refused.iter().filter(|(why, _)| *why != REFUSALS[0]);
+    let refused: Vec<_> = others
+        .map(|(why, times)| format!("{why} {}", three(*times as f64)))
         .collect();
     if !refused.is_empty() {
         lines.push(Line::from(vec![
@@ -382,7 +405,7 @@ fn happened(device: &Device, theme: Theme) -> Vec<Line<'static>> {
 /// Lines of the panel.
 pub(super) fn counts_height(picture: &Picture) -> u16 {
     let counts = &picture.counts;
-    4 + u16::from(counts.cancelled > 0) + counts.failed_by.len().min(4) as u16
+    4 + u16::from(counts.cancelled > 0) + counts.failed_by.len() as u16
 }
 
 pub(super) fn counts(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
@@ -469,7 +492,7 @@ pub(super) fn log(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: T
             let comma = if at > 0 { ", " } else { "" };
             spans.push(Span::styled(format!("{comma}{what}"), theme.quiet()));
             if *times > 1 {
-                spans.push(Span::raw(format!(" ×{}", show_count(*times))));
+                spans.push(Span::raw(format!(" ×{}", three(*times as f64))));
             }
         }
         Line::from(spans)
@@ -491,7 +514,7 @@ pub(super) fn rows(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: 
         let style = if row.bad { theme.bad() } else { theme.text() };
         Row::new(vec![
             Line::from(row.name.clone()),
-            right(show_rate(row.ops_per_s)),
+            right(three(row.ops_per_s)),
             right(show_us(row.p50_us)),
             right(show_us_or_none(row.p99_us)),
             right(show_count(row.failed)),
@@ -507,10 +530,10 @@ pub(super) fn rows(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: 
     ]);
     let widths = [
         Constraint::Fill(1),
-        Constraint::Length(12),
-        Constraint::Length(8),
-        Constraint::Length(8),
         Constraint::Length(7),
+        Constraint::Length(8),
+        Constraint::Length(8),
+        Constraint::Length(6),
     ];
     frame.render_widget(
         Table::new(rows, widths).header(header.style(theme.quiet())),

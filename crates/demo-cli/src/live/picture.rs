@@ -15,6 +15,8 @@ pub(super) struct Picture {
     pub(super) runtime: Option<&'static str>,
     /// Of a virtual clock.
     pub(super) model: Option<Model>,
+    /// How many seconds a row lasts on each lane, by the wall, if that is known.
+    pub(super) row_lasts: Option<f64>,
     pub(super) throughput: Throughput,
     /// `None` while nothing was completed.
     pub(super) latency: Option<Latency>,

@@ -170,8 +170,13 @@ fn narrow(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
         Constraint::Length(log),
     ])
     .areas(area);
-    panel(frame, a, "Throughput", theme, |frame, area| {
-        panels::throughput(frame, area, picture, theme);
+    let title = match latency {
+        0 => "Throughput and latency",
+        _ => "Throughput",
+    };
+    panel(frame, a, title, theme, |frame, area| match latency {
+        0 => panels::throughput_and_latency(frame, area, picture, theme),
+        _ => panels::throughput(frame, area, picture, theme),
     });
     panel(frame, b, "Latency", theme, |frame, area| {
         panels::latency(frame, area, picture, theme);
@@ -360,6 +365,7 @@ mod tests {
                 peak: 2e6,
                 over_time: vec![0.0, 1e6, 2e6],
             },
+            row_lasts: Some(5.0),
             latency: Some(latency),
             latencies: vec![Some(latency), None, Some(latency), Some(latency)],
             counts: Counts {
@@ -436,7 +442,7 @@ mod tests {
             "40   timed out",
             "1.25 s  ✖ endpoint 1  died ×3, restarted",
             "fd, 8 jobs",
-            "9.88 k ops/s",
+            "9.88 k",
         ] {
             assert!(shown.contains(text), "{text}\n{shown}");
         }
@@ -446,9 +452,10 @@ mod tests {
     fn a_narrow_screen_has_what_matters() {
         for (width, height) in [(80, 50), (60, 30), (44, 17)] {
             let shown = drawn(&picture(), LOOK, width, height);
-            for text in ["ops/s", "64 / 64 hung", "123,456", "q end"] {
-                let first = text != "123,456" || height > 17;
-                assert!(!first || shown.contains(text), "{text}, {width}\n{shown}");
+            let all: &[_] = &["ops/s", "p50 37 µs", "q end", "64 / 64 hung", "123,456"];
+            let shown_here = if height > 17 { all } else { &all[..3] };
+            for text in shown_here {
+                assert!(shown.contains(text), "{text}, {width}\n{shown}");
             }
         }
         let shown = drawn(&picture(), LOOK, 20, 5);
