@@ -178,7 +178,7 @@ pub(crate) struct LoadArgs {
     #[arg(long)]
     pub(crate) live: bool,
     /// Panic in the midst of a live view, to show what becomes of the terminal.
-    #[arg(long, hide = true, value_enum, requires = "live", value_name = "WHERE")]
+    #[arg(long, hide = true, value_enum, value_name = "WHERE")]
     pub(crate) plant_panic: Option<PlantedPanic>,
     /// Write the results to this file as a page for a browser: one file, which needs no network and no
     /// other.
