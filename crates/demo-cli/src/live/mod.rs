@@ -7,6 +7,7 @@
 //! ```
 
 mod charts;
+mod device;
 pub(crate) mod feed;
 mod latencies;
 mod lines;

@@ -5,9 +5,9 @@ use ratatui::layout::{Constraint, Layout, Margin, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear, Padding, Paragraph};
 
-use super::panels;
 use super::picture::Picture;
 use super::theme::Theme;
+use super::{device, panels};
 
 /// From this width on panels stand side by side.
 const WIDE: u16 = 96;
@@ -97,13 +97,13 @@ fn framed(frame: &mut Frame<'_>, area: Rect, picture: &Picture, look: Look) {
 }
 
 fn wide(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
-    let device = panels::device_height(picture).max(panels::counts_height(picture)) + 2;
-    let device = device.min(area.height / 2).max(6);
-    let rest = area.height - device;
+    let middle_height = device::height(picture).max(panels::counts_height(picture)) + 2;
+    let middle_height = middle_height.min(area.height / 2).max(6);
+    let rest = area.height - middle_height;
     let log = (rest / 3).clamp(4, 12);
     let [charts, middle, bottom] = Layout::vertical([
         Constraint::Fill(1),
-        Constraint::Length(device),
+        Constraint::Length(middle_height),
         Constraint::Length(log),
     ])
     .areas(area);
@@ -115,14 +115,14 @@ fn wide(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
     panel(frame, latency, "Latency", theme, |frame, area| {
         panels::latency(frame, area, picture, theme);
     });
-    let [device, counts] = columns.areas(middle);
+    let [of_device, counts] = columns.areas(middle);
     panel(
         frame,
-        device,
-        panels::device_title(picture),
+        of_device,
+        device::title(picture),
         theme,
         |frame, area| {
-            panels::device(frame, area, picture, theme);
+            device::draw(frame, area, picture, theme);
         },
     );
     panel(frame, counts, "Operations", theme, |frame, area| {
@@ -147,7 +147,7 @@ fn wide(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
 
 /// One column: what matters most comes first, and the rest where there is room.
 fn narrow(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
-    let device = (panels::device_height(picture) + 2).min(8);
+    let of_device = (device::height(picture) + 2).min(8);
     let counts = panels::counts_height(picture) + 2;
     let mut left = area.height;
     let mut take = |least: u16, wanted: u16| {
@@ -156,7 +156,7 @@ fn narrow(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
         height
     };
     let throughput = take(4, 6);
-    let device = take(4, device);
+    let of_device = take(4, of_device);
     let counts = take(4, counts);
     let latency = take(5, 8);
     let rows = take(4, if picture.at.rows > 1 { 6 } else { 0 });
@@ -164,7 +164,7 @@ fn narrow(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
     let [a, b, c, d, e, f] = Layout::vertical([
         Constraint::Min(throughput),
         Constraint::Length(latency),
-        Constraint::Length(device),
+        Constraint::Length(of_device),
         Constraint::Length(counts),
         Constraint::Length(rows),
         Constraint::Length(log),
@@ -181,15 +181,9 @@ fn narrow(frame: &mut Frame<'_>, area: Rect, picture: &Picture, theme: Theme) {
     panel(frame, b, "Latency", theme, |frame, area| {
         panels::latency(frame, area, picture, theme);
     });
-    panel(
-        frame,
-        c,
-        panels::device_title(picture),
-        theme,
-        |frame, area| {
-            panels::device(frame, area, picture, theme);
-        },
-    );
+    panel(frame, c, device::title(picture), theme, |frame, area| {
+        device::draw(frame, area, picture, theme);
+    });
     panel(frame, d, "Operations", theme, |frame, area| {
         panels::counts(frame, area, picture, theme);
     });
