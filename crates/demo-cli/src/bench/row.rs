@@ -160,6 +160,9 @@ fn row_name(options: &BenchOptions, name: &str, runtime: Runtime) -> String {
     }
 }
 
+/// What an operation took in each lane, in nanoseconds; `None` if none was completed.
+type Round = Vec<Option<f64>>;
+
 /// Runs the lanes in rounds, first one first and then the other, so that whatever else the machine does
 /// meets all of them. Returns for each round what an operation took in each lane, in nanoseconds, and how
 /// the run goes on.
@@ -167,7 +170,7 @@ fn take_turns(
     lanes: &mut [Lane],
     until: Until,
     view: &mut dyn View,
-) -> Result<(Vec<Vec<Option<f64>>>, Flow), RunError> {
+) -> Result<(Vec<Round>, Flow), RunError> {
     let rounds = match (lanes.len(), until) {
         (1, _) => 1,
         (_, Until::Time(_)) => ROUNDS,
