@@ -12,7 +12,7 @@ pub(super) const WIDTH: u32 = 460;
 /// How high most are.
 pub(super) const HEIGHT: u32 = 300;
 /// The room for the labels of an upright axis.
-pub(super) const LEFT: u32 = 74;
+pub(super) const LEFT: u32 = 78;
 /// The room beyond the end of an axis along the bottom.
 pub(super) const RIGHT: u32 = 18;
 const TOP: u32 = 30;

@@ -99,6 +99,24 @@ pub(super) fn facets<'a>(rows: &[&'a Row], by: &[By]) -> Vec<Facet<'a>> {
     facets
 }
 
+/// Charts whose highest values are not further apart than this have the same axis.
+const ALIKE_MOST: f64 = 3.0;
+
+/// The values that the axes of charts beside each other are to have in common, so that they can be
+/// compared: all, or none where that would make some charts flat.
+pub(super) fn shared(facets: &[Facet<'_>], of: fn(&Row) -> Option<f64>) -> Vec<f64> {
+    let highest = |facet: &Facet<'_>| {
+        let values = facet.rows.iter().filter_map(|row| of(row));
+        values.fold(0.0, f64::max)
+    };
+    let highest: Vec<f64> = facets.iter().map(highest).collect();
+    let most = highest.iter().copied().fold(0.0, f64::max);
+    match highest.iter().all(|high| high * ALIKE_MOST >= most) {
+        true => highest,
+        false => Vec::new(),
+    }
+}
+
 /// What tells rows from the others of a report.
 pub(super) struct Names {
     by: Vec<By>,

@@ -5,7 +5,7 @@ use crate::report::{Report, Row};
 
 use super::axis::{Along, Axis};
 use super::chart::{Chart, Mark, UP};
-use super::facet::{self, BUT_JOBS, BUT_WAY, By, Facet, facets, legend, ways};
+use super::facet::{self, BUT_JOBS, BUT_WAY, By, Facet, facets, legend, shared, ways};
 use super::html::{self, CHARTS_MAX};
 use super::theme::way;
 
@@ -78,7 +78,7 @@ pub(super) fn section(report: &Report) -> String {
             1 => figure.name,
             _ => &facet.name,
         };
-        chart(name, &facet.rows, figure)
+        chart(name, &facet.rows, figure, &shared(shown, figure.of))
     };
     if let [facet] = shown {
         let charts = FIGURES.iter().filter_map(|figure| of(figure, facet));
@@ -115,7 +115,7 @@ fn pairs<'a>(rows: &[&'a Row], a: &str, b: &str) -> Vec<Pair<'a>> {
         .collect()
 }
 
-fn chart(name: &str, rows: &[&Row], figure: &Figure) -> Option<String> {
+fn chart(name: &str, rows: &[&Row], figure: &Figure, also: &[f64]) -> Option<String> {
     let mut jobs: Vec<usize> = rows.iter().map(|row| row.jobs).collect();
     jobs.sort_unstable();
     jobs.dedup();
@@ -123,12 +123,13 @@ fn chart(name: &str, rows: &[&Row], figure: &Figure) -> Option<String> {
     jobs.truncate(GROUPS_MAX);
     let ways = ways(rows);
     let drawn = rows.iter().filter(|row| jobs.contains(&row.jobs));
-    let values: Vec<f64> = drawn.filter_map(|row| (figure.of)(row)).collect();
-    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = values.iter().copied().fold(0.0, f64::max);
+    let mut values: Vec<f64> = drawn.filter_map(|row| (figure.of)(row)).collect();
     if values.is_empty() {
         return None;
     }
+    values.extend(also);
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(0.0, f64::max);
     let is_log = figure.is_latency && most > least * LINEAR_MOST;
     let show = if figure.is_latency {
         show_us

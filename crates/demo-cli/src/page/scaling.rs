@@ -6,7 +6,7 @@ use crate::units::show_count;
 
 use super::axis::{Along, Axis};
 use super::chart::{ACROSS, Chart, Mark, UP, dashed_swatch, swatch};
-use super::facet::{self, BUT_JOBS, Facet, facets, legend_of, ways};
+use super::facet::{self, BUT_JOBS, Facet, facets, legend_of, shared, ways};
 use super::html::{self, CHARTS_MAX};
 use super::theme::{Paint, way};
 
@@ -69,16 +69,21 @@ fn charts(rows: &[&Row]) -> String {
     let mut body = legend(rows);
     if let [facet] = shown {
         let charts = FIGURES.iter().filter_map(|figure| {
-            let all: Vec<f64> = rows.iter().filter_map(|row| (figure.of)(row)).collect();
-            chart(facet, figure, figure.heading, &all)
+            let all = rows.iter().filter_map(|row| (figure.of)(row));
+            chart(facet, figure, figure.heading, &all.collect::<Vec<_>>())
         });
         body.push_str(&html::grid(&charts.collect::<Vec<_>>(), 0, ""));
         return body;
     }
     for figure in &FIGURES {
-        // Latencies of all charts beside each other are to be compared: they have one axis.
-        let all = shown.iter().flat_map(|facet| &facet.rows);
-        let all: Vec<f64> = all.filter_map(|row| (figure.of)(row)).collect();
+        // A log scale has room for all values; a linear one may not.
+        let all = match figure.is_latency {
+            true => {
+                let rows = shown.iter().flat_map(|facet| &facet.rows);
+                rows.filter_map(|row| (figure.of)(row)).collect()
+            }
+            false => shared(shown, figure.of),
+        };
         let charts = shown
             .iter()
             .filter_map(|facet| chart(facet, figure, &facet.name, &all));
@@ -131,7 +136,8 @@ fn chart(facet: &Facet<'_>, figure: &Figure, name: &str, all: &[f64]) -> Option<
         true => Axis::log(figure.axis, all.iter().copied(), Along::Y(UP), show_us),
         false => {
             let show = |number| show_number(number).trim_end().to_owned();
-            Axis::linear(figure.axis, values().chain(line), Along::Y(UP), show)
+            let values = values().chain(line).chain(all.iter().copied());
+            Axis::linear(figure.axis, values, Along::Y(UP), show)
         }
     };
     let mut marks = Vec::new();
