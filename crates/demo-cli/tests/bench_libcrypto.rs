@@ -66,7 +66,8 @@ fn every_way_of_being_told_is_verified() {
             // An eventfd is written for each operation, whether its job had paused or not.
             "fd" => assert!(wakes >= pauses && pauses > 0, "{wakes} {pauses}"),
             "poll" => assert_eq!(wakes, 0),
-            _ => assert!(wakes > 0 && wakes <= pauses + 1, "{wakes} {pauses}"),
+            // None where each answer is there before the thread would sleep.
+            _ => assert!(wakes <= pauses + 1, "{wakes} {pauses}"),
         }
     }
 }

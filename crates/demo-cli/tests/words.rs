@@ -63,6 +63,11 @@ fn every_command_that_is_run_by_hand_has_examples() {
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty())
+        // Further lines of a description are further in.
+        .filter_map(|line| {
+            line.strip_prefix("  ")
+                .filter(|line| !line.starts_with(' '))
+        })
         .filter_map(|line| line.split_whitespace().next())
         .filter(|name| !["help", "example", "engines"].contains(name))
         .collect();
