@@ -16,7 +16,7 @@ use vt100::Screen;
 
 /// What the README shows.
 const REPORT: &str = "sweep --jobs 1,8,64,512 --notify all --report";
-const LIVE: &str = "watch --device qat-c62x-1 --op rsa2048-sign --jobs 64";
+const LIVE: &str = "watch --device qat-c62x-1 --op rsa2048-sign --results modelled --jobs 64";
 const TRACE: &str = "bench --device qat-c62x-1 --op rsa2048-sign --jobs 200 --notify callback --clock virtual --total 5000 --trace";
 const EXPLAIN: &str = "explain --slowest --trace";
 
@@ -93,7 +93,7 @@ fn regenerate() {
 
     let trace = file("trace.json");
     run_ok(&[&words(TRACE)[..], &[text(&trace)]].concat());
-    let lines = 25;
+    let lines = 26;
     let screen = printed(&[&words(EXPLAIN)[..], &[text(&trace)]].concat(), lines);
     picture(&browser, &screen, lines, "trace.png");
 }

@@ -29,6 +29,15 @@ pub(super) fn columns() -> usize {
     }
 }
 
+/// A line as it is printed: on a terminal that is narrower it goes on below, further in.
+pub(super) fn folded(line: &str) -> String {
+    if !io::stdout().is_terminal() {
+        return line.to_owned();
+    }
+    let options = textwrap::Options::new(columns()).subsequent_indent("  ");
+    textwrap::fill(line, options)
+}
+
 /// Nanoseconds in a unit that people read.
 pub(super) fn time(ns: u64) -> String {
     show_us(ns as f64 / 1000.0)

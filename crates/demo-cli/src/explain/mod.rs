@@ -89,13 +89,15 @@ fn tell_job(
 
 fn write_text(survey: &Survey, lines: Vec<String>, out: &mut Out) -> Result<(), Error> {
     for line in lines {
-        out.line(line.trim_end())?;
+        out.line(draw::folded(line.trim_end()))?;
     }
     out.line("")?;
-    out.line(format_args!("The run: {}", draw::clean(&survey.options)))?;
+    let run = format!("The run: {}", draw::clean(&survey.options));
+    out.line(draw::folded(&run))?;
     if survey.rows.len() > 1 {
         let rows = survey.in_words();
-        out.line(format_args!("Its rows: {rows}; --row selects one"))?;
+        let rows = format!("Its rows: {rows}; --row selects one");
+        out.line(draw::folded(&rows))?;
     }
     Ok(())
 }
