@@ -16,7 +16,7 @@ use vt100::Screen;
 
 /// What the README shows.
 const REPORT: &str = "sweep --jobs 1,8,64,512 --notify all --report";
-const LIVE: &str = "watch --device qat-c62x-1 --op rsa2048-sign --results modelled --jobs 64";
+const LIVE: &str = "watch --device qat-c62x-1 --op rsa2048-sign --jobs 64 --results modelled";
 const TRACE: &str = "bench --device qat-c62x-1 --op rsa2048-sign --jobs 200 --notify callback --clock virtual --total 5000 --trace";
 const EXPLAIN: &str = "explain --slowest --trace";
 

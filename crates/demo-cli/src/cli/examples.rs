@@ -6,8 +6,8 @@ Examples:
       a thousand jobs in flight, each way of being woken
   demo-cli sweep --jobs 1,8,64,512 --notify all --report out.html
       a page to look at
-  demo-cli watch --device qat-c62x-1 --op rsa2048-sign --jobs 64
-      the same as it happens
+  demo-cli watch --device qat-c62x-1 --op rsa2048-sign --jobs 64 --results modelled
+      a card at work, as it happens
 
 'demo-cli COMMAND --help' has examples of each command.";
 
@@ -15,7 +15,7 @@ pub(crate) const BENCH: &str = "\
 Examples:
   demo-cli bench --engine sim --jobs 1000
       a thousand jobs in flight, each way of being woken, two seconds each
-  demo-cli bench --device qat-c62x-1 --op rsa2048-sign --jobs 1,8,16,64 --notify callback
+  demo-cli bench --device qat-c62x-1 --op rsa2048-sign --jobs 1,8,16,64 --notify callback --results modelled
       how many jobs an RSA card takes to be busy
   demo-cli bench --clock virtual --device qat-c62x-1 --op rsa2048-sign --jobs 64 --total 100000
       the same in a virtual time: done at once, and each time the same
@@ -37,8 +37,9 @@ Examples:
 
 pub(crate) const WATCH: &str = "\
 Examples:
-  demo-cli watch --device qat-c62x-1 --op rsa2048-sign --jobs 64
-      an RSA card at work, until q is pressed, or for a minute
+  demo-cli watch --device qat-c62x-1 --op rsa2048-sign --jobs 64 --results modelled
+      an RSA card at its own pace, until q is pressed, or for a minute; without --results modelled
+      this machine computes each signature, and is slower than the card
   demo-cli watch --device flaky --jobs 64 --rate 20000
       one that fails in every way
   demo-cli sweep --live --jobs 1,8,64,512 --notify all --report out.html
@@ -51,7 +52,7 @@ Examples:
   demo-cli explain --trace t.json --op 17
       operation 17 of thread 0, from when it was due until its job went on
   demo-cli explain --trace t.json --op 2:17
-      operation 17 of thread 2
+      operation 17 of thread 2, where --threads was 3 or more
   demo-cli explain --trace t.json --slowest
       the operation that took longest
   demo-cli explain --trace t.json --job 3 --row fd
