@@ -23,6 +23,11 @@ pub(crate) enum Bound {
         capacity: Option<Capacity>,
         cpus: f64,
     },
+    /// The workers compute results more slowly than the engines would be done with them.
+    Computed {
+        capacity: Capacity,
+        computed_per_s: f64,
+    },
     /// The host of the model, which does one operation after the other.
     ModelledHost { ops_per_s: f64 },
     /// Jobs wait for the timer that polls.
@@ -43,6 +48,8 @@ pub(crate) enum Bound {
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |ops_per_s: f64| show_count(ops_per_s as u64);
+        // Of several rows the figures are those of the fastest one.
+        let most = if f.alternate() { " at most" } else { "" };
         match self {
             Bound::Inline => f.write_str(
                 "inline: software computes on the jobs' own threads, nothing pauses; this is what a device has to beat",
@@ -56,7 +63,7 @@ impl fmt::Display for Bound {
             Bound::TooFewJobs { capacity, used } => {
                 write!(
                     f,
-                    "too few jobs in flight: the engines are used to {:.0} %; {} jobs would do",
+                    "too few jobs in flight: the engines are used to {:.0} %{most}; {} jobs would do",
                     used * 100.0,
                     show_count(capacity.jobs_enough),
                 )?;
@@ -71,10 +78,19 @@ impl fmt::Display for Bound {
             }
             Bound::Ring { capacity, used } => write!(
                 f,
-                "ring-bound: the engines are used to {:.0} %; rings of {} in all hold fewer than the {} that would do",
+                "ring-bound: the engines are used to {:.0} %{most}; rings of {} in all hold fewer than the {} that would do",
                 used * 100.0,
                 show_count(capacity.places),
                 show_count(capacity.jobs_enough),
+            ),
+            Bound::Computed {
+                capacity,
+                computed_per_s,
+            } => write!(
+                f,
+                "compute-bound: this machine computes {} of these a second at best, and the engines could do {} ops/s; --results modelled shows the device at its own pace",
+                count(*computed_per_s),
+                count(capacity.ops_per_s),
             ),
             Bound::ModelledHost { ops_per_s } => write!(
                 f,
@@ -91,10 +107,12 @@ impl fmt::Display for Bound {
                 }
                 if let Some(used) = used {
                     let used = used * 100.0;
-                    write!(f, "the engines are used to {used:.0} % though there are jobs enough; ")?;
+                    write!(f, "the engines are used to {used:.0} %{most} though there are jobs enough; ")?;
                 }
                 match failed.total() {
-                    0 => f.write_str("the rest is faults, time-outs or polls, see the stages"),
+                    0 => f.write_str(
+                        "the rest is faults, time-outs, polls, or what else this machine does; --stages tells which part of an operation's time it is",
+                    ),
                     n => write!(
                         f,
                         "{} operations failed ({failed}), and the rest is what these and late answers are waited for",
@@ -116,7 +134,7 @@ impl fmt::Display for Bound {
             Bound::KeepsUp { rate, used } => {
                 write!(f, "keeps up with {rate} ops/s")?;
                 match used {
-                    Some(used) => write!(f, "; the engines are used to {:.0} %", used * 100.0),
+                    Some(used) => write!(f, "; the engines are used to {:.0} %{most}", used * 100.0),
                     None => Ok(()),
                 }
             }

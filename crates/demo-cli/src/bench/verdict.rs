@@ -10,6 +10,7 @@ use super::options::BenchOptions;
 use super::pace::POLL_EVERY;
 use super::row::RowResult;
 use crate::report::Row;
+use crate::system;
 use crate::units::show_count;
 
 /// At this share of what the device can do, it is the device that bounds.
@@ -52,6 +53,8 @@ struct Facts {
     polled: bool,
     /// On a virtual clock, what the model's host can do: an operation after the other.
     modelled_host: Option<f64>,
+    /// Results that all processors can compute in a second, where they are computed in real time.
+    computed_per_s: Option<f64>,
 }
 
 /// A verdict and the rows that it holds for.
@@ -101,8 +104,10 @@ pub(crate) fn lines(options: &BenchOptions, results: &[RowResult]) -> Vec<String
     let all: Vec<&str> = rows.iter().map(|r| r.name.as_str()).collect();
     let one = lines.len() == 1;
     let verdicts = lines.iter().map(|Line { verdict, names, .. }| match one {
-        true => verdict.to_string(),
-        false => format!("{}: {verdict}", show_names(names, &all)),
+        true if names.len() == 1 => verdict.to_string(),
+        true => format!("{verdict:#}"),
+        false if names.len() == 1 => format!("{}: {verdict}", names[0]),
+        false => format!("{}: {verdict:#}", show_names(names, &all)),
     });
     let fastest = rows
         .iter()
@@ -125,8 +130,18 @@ fn show_names(names: &[&str], all: &[&str]) -> String {
         .collect();
     match others.len() {
         0 => format!("all {} rows", names.len()),
-        1..=NAMES_MAX => format!("all but {}", others.join(between)),
-        _ => format!("{} rows, the first {}", names.len(), names[0]),
+        1..=NAMES_MAX => format!(
+            "{} of {} rows (not {})",
+            names.len(),
+            all.len(),
+            others.join(between)
+        ),
+        _ => format!(
+            "{} of {} rows (the first: {})",
+            names.len(),
+            all.len(),
+            names[0]
+        ),
     }
 }
 
@@ -172,6 +187,10 @@ fn of_row(options: &BenchOptions, result: &RowResult) -> Verdict {
         utilisation: row.engine_utilisation,
         polled,
         modelled_host: options.is_virtual().then_some(1e9 / host_ns as f64),
+        computed_per_s: row
+            .software_cpu_us_per_op
+            .filter(|us| *us > 0.0 && row.results == "computed")
+            .map(|us| system::cpus() as f64 * 1e6 / us),
     };
     judge(row.capacity, facts)
 }
@@ -214,6 +233,14 @@ fn bound(capacity: Option<Capacity>, used: Option<f64>, facts: Facts) -> Bound {
     {
         return Bound::ModelledHost { ops_per_s: host };
     }
+    if let Some((capacity, computed_per_s)) = capacity.zip(facts.computed_per_s)
+        && computed_per_s < capacity.ops_per_s
+    {
+        return Bound::Computed {
+            capacity,
+            computed_per_s,
+        };
+    }
     if let Some((capacity, used)) = capacity.zip(used) {
         if jobs < capacity.jobs_enough {
             return Bound::TooFewJobs { capacity, used };
@@ -241,7 +268,10 @@ impl Verdict {
     /// Whether rows of another size would have other figures.
     fn names_capacity(&self) -> bool {
         match self.bound {
-            Bound::Device { .. } | Bound::TooFewJobs { .. } | Bound::Ring { .. } => true,
+            Bound::Device { .. }
+            | Bound::TooFewJobs { .. }
+            | Bound::Ring { .. }
+            | Bound::Computed { .. } => true,
             Bound::Host { capacity, .. } => capacity.is_some(),
             Bound::Waiting { used, .. } => used.is_some(),
             Bound::KeepsUp { used, .. } => used.is_some(),
@@ -288,6 +318,7 @@ mod tests {
         utilisation: None,
         polled: false,
         modelled_host: None,
+        computed_per_s: None,
     };
 
     const FAILED: FailedBy = FailedBy {
@@ -322,6 +353,24 @@ mod tests {
         is(Some(short), facts(12_000.0, 1000), "ring-bound");
         let busy = Facts { cpus: 1.9, ..FACTS };
         is(None, busy, "host-bound: 1.9 of");
+    }
+
+    #[test]
+    fn a_machine_that_computes_more_slowly_than_the_card_says_so() {
+        let slow = |jobs| Facts {
+            jobs,
+            computed_per_s: Some(4_400.0),
+            ops_per_s: 1_200.0,
+            ..FACTS
+        };
+        let said = "compute-bound: this machine computes 4,400 of these a second at best, and the engines could do 33,333";
+        is(Some(CARD), slow(1), said);
+        is(Some(CARD), slow(1000), said);
+        let fast = Facts {
+            computed_per_s: Some(50_000.0),
+            ..slow(4)
+        };
+        is(Some(CARD), fast, "too few jobs in flight");
     }
 
     #[test]
@@ -435,9 +484,9 @@ mod tests {
     fn many_rows_are_not_listed() {
         let all = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
         assert_eq!(show_names(&["d", "b"], &all), "d, b");
-        assert_eq!(show_names(&all[2..], &all), "all but a, b");
+        assert_eq!(show_names(&all[2..], &all), "8 of 10 rows (not a, b)");
         assert_eq!(show_names(&all, &all), "all 10 rows");
-        assert_eq!(show_names(&all[..5], &all), "5 rows, the first a");
+        assert_eq!(show_names(&all[..5], &all), "5 of 10 rows (the first: a)");
         assert_eq!(show_names(&["a, 1", "b"], &["a, 1", "b"]), "a, 1; b");
     }
 }
