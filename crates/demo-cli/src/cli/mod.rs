@@ -158,7 +158,11 @@ pub(crate) fn parse() -> Result<Asked, Error> {
             };
             Ok(Asked::Text(text))
         }
-        Err(e) => Err(InputError::Usage(one_sentence(&e)).into()),
+        Err(e) => Err(InputError::Usage(one_sentence(
+            &e,
+            &named(std::env::args_os().map(|a| a.to_string_lossy().into_owned())),
+        ))
+        .into()),
     }
 }
 
@@ -179,8 +183,22 @@ fn asked_color(args: impl Iterator<Item = std::ffi::OsString>) -> ColorName {
     asked
 }
 
+/// The program with the command that was meant, if one was: whose help is of use.
+fn named(args: impl Iterator<Item = String>) -> String {
+    let program = command();
+    let mut words = args.skip(1).filter(|word| !word.starts_with('-'));
+    match words.find_map(|word| {
+        program
+            .find_subcommand(word)
+            .map(|c| c.get_name().to_owned())
+    }) {
+        Some(command) => format!("demo-cli {command}"),
+        None => "demo-cli".to_owned(),
+    }
+}
+
 /// clap writes a small page; here is the sentence at its top.
-fn one_sentence(error: &clap::Error) -> String {
+fn one_sentence(error: &clap::Error, name: &str) -> String {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return "no command was given; see 'demo-cli --help'".to_owned();
     }
@@ -190,9 +208,9 @@ fn one_sentence(error: &clap::Error) -> String {
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
         .filter(|line| !line.is_empty());
-    let sentence = lines.collect::<Vec<_>>().join(" ");
+    let sentence = lines.collect::<Vec<_>>().join(" ").replace(" tip: ", "; ");
     let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
-    format!("{sentence}; see 'demo-cli --help'")
+    format!("{sentence}; see '{name} --help'")
 }
 
 #[cfg(test)]
@@ -254,7 +272,11 @@ mod tests {
         ];
         for line in lines {
             let error = Cli::try_parse_from(line).expect_err("bad input");
-            let sentence = one_sentence(&error);
+            let name = named(line.iter().map(|&word| word.to_owned()));
+            let sentence = one_sentence(&error, &name);
+            assert!(
+                line.get(1) != Some(&"bench") || sentence.ends_with("see 'demo-cli bench --help'")
+            );
             assert!(!sentence.contains('\n'), "{sentence}");
             assert!(sentence.len() > 20, "{sentence}");
         }
