@@ -9,6 +9,7 @@
 mod charts;
 mod device;
 pub(crate) mod feed;
+mod keys;
 mod latencies;
 mod lines;
 mod log;
@@ -23,12 +24,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::feed::{Feed, Shape};
+use self::keys::Key;
 use self::lines::Lines;
 use self::log::Log;
 use self::picture::{Finished, Picture, Position};
 use self::sampler::Sampler;
 use self::screen::Look;
-use self::terminal::{Key, Screen};
+use self::terminal::Screen;
 use self::theme::Theme;
 use crate::bench::{BenchOptions, Case, Flow, RowBegins, RowResult, Runtime, Until, View};
 use crate::cli::PlantedPanic;
@@ -162,7 +164,7 @@ impl Live {
         let lanes = row.lanes.max(1);
         let (part, length) = match self.options.until {
             Until::Time(time) => {
-                let all = time * lanes as u32; // one or two
+                let all = time.saturating_mul(lanes as u32); // one or two
                 let part = elapsed.as_secs_f64() / all.as_secs_f64().max(1e-9);
                 (part, show_us(all.as_secs_f64() * 1e6))
             }
@@ -172,7 +174,7 @@ impl Live {
                     counts.completed + counts.failed + counts.cancelled
                 };
                 let done: u64 = self.lanes.iter().map(done).sum();
-                let all = total * lanes as u64;
+                let all = total.saturating_mul(lanes as u64);
                 let part = done as f64 / all.max(1) as f64;
                 (part, format!("{} operations", show_count(all)))
             }
@@ -239,7 +241,7 @@ impl Live {
         };
         while let Some(key) = screen.pressed() {
             match key {
-                Key::EndRun => self.flow = Flow::EndRun,
+                Key::EndRun | Key::Interrupt => self.flow = Flow::EndRun,
                 Key::EndRow => self.flow = self.flow.max(Flow::EndRow),
                 Key::Freeze => self.frozen = !self.frozen,
                 Key::Help => self.help = !self.help,
@@ -256,7 +258,10 @@ impl View for Live {
     fn begin(&mut self, row: RowBegins<'_>) {
         self.lanes.clear();
         self.turn = 0;
-        self.flow = Flow::GoesOn;
+        // An end of the run that was asked for between two rows is still one.
+        if self.flow != Flow::EndRun {
+            self.flow = Flow::GoesOn;
+        }
         self.log_row(&row);
         self.row = Some(RowNow {
             name: row.name.to_owned(),

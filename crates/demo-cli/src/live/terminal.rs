@@ -2,20 +2,20 @@
 //! as it was found, however the program ends: by itself, by a signal, by Ctrl-C, by a panic.
 //!
 //! Keys and signals are waited for on a thread of their own: Ctrl-C ends the program at once whatever
-//! the main thread is about.
+//! the main thread is about. One that is stopped gives the terminal back, and takes it again when it goes
+//! on.
 
 use std::io::{self, IsTerminal, Write};
 use std::panic;
 use std::process;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, Once, OnceLock, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::{Hide, Show};
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::style::ResetColor;
 use ratatui::crossterm::terminal::{
     EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
@@ -24,13 +24,18 @@ use ratatui::crossterm::terminal::{
 use ratatui::crossterm::{execute, queue};
 use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::flag;
+use signal_hook::low_level::emulate_default_handler;
+
+use super::keys::{Key, Keys};
 
 /// How often the thread that reads keys looks for signals.
 const LOOK_EVERY: Duration = Duration::from_millis(40);
 /// Whoever draws holds the terminal for less; who waits longer goes on without it.
 const DRAWING_TAKES: Duration = Duration::from_millis(200);
+/// The terminal is given back in less, unless it takes nothing any more.
+const LEAVING_TAKES: Duration = Duration::from_secs(1);
 /// The status of a program that was ended by a signal, less the signal's number.
 const BY_SIGNAL: i32 = 128;
 
@@ -38,17 +43,10 @@ const BY_SIGNAL: i32 = 128;
 static ENTERED: AtomicBool = AtomicBool::new(false);
 /// Its modes were changed.
 static RAW: AtomicBool = AtomicBool::new(false);
+/// It was given back meanwhile: all of it is to be drawn.
+static REDRAW: AtomicBool = AtomicBool::new(false);
 /// Held by whoever writes to it.
 static WRITING: Mutex<()> = Mutex::new(());
-
-/// What a key asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Key {
-    EndRun,
-    EndRow,
-    Freeze,
-    Help,
-}
 
 /// Whether there is a terminal that a view can be drawn on.
 pub(super) fn is_capable() -> bool {
@@ -77,30 +75,22 @@ impl Screen {
     pub(super) fn enter() -> io::Result<Screen> {
         let keys = io::stdin().is_terminal();
         let over = Arc::new(AtomicBool::new(false));
-        let signal = watch_signals()?;
+        watch_signals().inspect_err(|_| signals_are_free(true))?;
         leave_on_panic();
         let size = size();
         let backend = CrosstermBackend::new(Canvas::default());
         let options = TerminalOptions {
             viewport: Viewport::Fixed(size),
         };
-        let terminal = Terminal::with_options(backend, options)?;
-        ENTERED.store(true, Ordering::SeqCst);
-        let entered = (|| {
-            if keys {
-                RAW.store(true, Ordering::SeqCst);
-                enable_raw_mode()?;
-                // What it opens is open before anybody counts.
-                event::poll(Duration::ZERO)?;
-            }
-            execute!(io::stderr(), EnterAlternateScreen, Hide)
-        })();
+        let terminal =
+            Terminal::with_options(backend, options).inspect_err(|_| signals_are_free(true))?;
+        let entered = take(keys);
         let (sender, pressed) = channel();
         let end = Arc::clone(&over);
         let watcher = entered.and_then(|()| {
             std::thread::Builder::new()
                 .name("live-keys".to_owned())
-                .spawn(move || watch(keys, &signal, &end, &sender))
+                .spawn(move || watch(keys, &end, &sender))
         });
         match watcher {
             Ok(watcher) => Ok(Screen {
@@ -121,7 +111,7 @@ impl Screen {
     /// Draws a frame of it, in the size that it has now.
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         let now = size();
-        if now != self.size {
+        if REDRAW.swap(false, Ordering::SeqCst) || now != self.size {
             self.size = now;
             self.terminal.resize(now)?;
         }
@@ -137,11 +127,14 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
+        // Watched until it is done: a terminal that takes nothing any more can hold it up.
+        leave();
+        self.over.store(true, Ordering::SeqCst);
         if let Some(watcher) = self.watcher.take() {
             // A panic of its own has left the terminal already.
             let _ = watcher.join();
         }
+        // It may have been stopped and gone on since.
         leave();
     }
 }
@@ -181,12 +174,27 @@ impl Write for Canvas {
     }
 }
 
+/// Takes the terminal.
+fn take(keys: bool) -> io::Result<()> {
+    ENTERED.store(true, Ordering::SeqCst);
+    if keys {
+        RAW.store(true, Ordering::SeqCst);
+        enable_raw_mode()?;
+    }
+    execute!(io::stderr(), EnterAlternateScreen, Hide)
+}
+
 /// Gives the terminal back as it was found. Again: does nothing. From any thread.
 pub(super) fn leave() {
+    // Of two at once the second waits for the first: what it has to say belongs behind it.
+    let _writing = wait_for_writer();
     if !ENTERED.swap(false, Ordering::SeqCst) {
         return;
     }
-    let _writing = wait_for_writer();
+    // First, as nothing holds it up.
+    if RAW.swap(false, Ordering::SeqCst) {
+        let _ = disable_raw_mode();
+    }
     let mut stderr = io::stderr();
     // Nobody to tell if the terminal is gone.
     let _ = queue!(
@@ -197,16 +205,11 @@ pub(super) fn leave() {
         LeaveAlternateScreen
     );
     let _ = stderr.flush();
-    if RAW.swap(false, Ordering::SeqCst) {
-        let _ = disable_raw_mode();
-    }
-    if let Some(free) = FREE.get() {
-        free.store(true, Ordering::SeqCst);
-    }
+    signals_are_free(true);
 }
 
 /// Waits until a frame that is being written is complete; not for ever, as the terminal may be stopped.
-fn wait_for_writer() -> Option<std::sync::MutexGuard<'static, ()>> {
+fn wait_for_writer() -> Option<MutexGuard<'static, ()>> {
     const STEPS: u32 = 50;
     for _ in 0..STEPS {
         match WRITING.try_lock() {
@@ -230,72 +233,101 @@ fn leave_on_panic() {
     });
 }
 
+/// What is done about a signal while the view has the terminal.
+struct Watched {
+    number: i32,
+    has_come: Arc<AtomicBool>,
+}
+
+/// Those that end the program, and the one that stops it.
+static WATCHED: OnceLock<Vec<Watched>> = OnceLock::new();
 /// Whether the terminal is not ours, so that signals do what they did before.
 static FREE: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// The number of the signal that has come, 0 before.
-fn watch_signals() -> io::Result<Arc<AtomicUsize>> {
-    static SIGNAL: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
-    let free = FREE.get_or_init(|| Arc::new(AtomicBool::new(false)));
-    free.store(false, Ordering::SeqCst);
-    if let Some(signal) = SIGNAL.get() {
-        return Ok(Arc::clone(signal));
-    }
-    let signal = Arc::new(AtomicUsize::new(0));
-    for number in [SIGINT, SIGTERM, SIGHUP] {
+fn signals_are_free(free: bool) {
+    let flag = FREE.get_or_init(|| Arc::new(AtomicBool::new(free)));
+    flag.store(free, Ordering::SeqCst);
+}
+
+/// From now on signals are only noted.
+fn watch_signals() -> io::Result<()> {
+    signals_are_free(false);
+    let (None, Some(free)) = (WATCHED.get(), FREE.get()) else {
+        return Ok(());
+    };
+    let mut watched = Vec::new();
+    for number in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP] {
+        let has_come = Arc::new(AtomicBool::new(false));
         flag::register_conditional_default(number, Arc::clone(free))?;
-        flag::register_usize(number, Arc::clone(&signal), number as usize)?; // a small number
+        flag::register(number, Arc::clone(&has_come))?;
+        watched.push(Watched { number, has_come });
     }
-    Ok(Arc::clone(SIGNAL.get_or_init(|| signal)))
+    let _ = WATCHED.set(watched);
+    Ok(())
+}
+
+/// Does what the signals ask for that have come.
+fn obey_signals(keys: bool) {
+    for Watched { number, has_come } in WATCHED.get().into_iter().flatten() {
+        if !has_come.swap(false, Ordering::SeqCst) {
+            continue;
+        }
+        match *number {
+            SIGTSTP => stop(keys),
+            number => end_now(number),
+        }
+    }
 }
 
 /// Reads keys and looks for signals until the view is over.
-fn watch(keys: bool, signal: &AtomicUsize, over: &AtomicBool, pressed: &Sender<Key>) {
-    let mut keys = keys;
-    while !over.load(Ordering::Relaxed) {
-        let number = signal.load(Ordering::Relaxed);
-        if number != 0 {
-            end_now(number as i32);
+fn watch(keys: bool, over: &AtomicBool, pressed: &Sender<Key>) {
+    let mut reads = keys.then(Keys::default);
+    loop {
+        let is_over = over.load(Ordering::SeqCst);
+        // Those too that came while the terminal was given back.
+        obey_signals(keys);
+        if is_over {
+            return;
         }
-        if !keys {
-            std::thread::sleep(LOOK_EVERY);
-            continue;
-        }
-        match event::poll(LOOK_EVERY).and_then(|any| any.then(event::read).transpose()) {
-            Ok(Some(Event::Key(key))) => {
-                if is_interrupt(key) {
-                    end_now(SIGINT);
-                }
-                if let Some(key) = meaning(key) {
+        match reads.as_mut().map(|keys| keys.read(LOOK_EVERY)) {
+            None => std::thread::sleep(LOOK_EVERY),
+            Some(Ok(keys)) => {
+                for key in keys {
+                    if key == Key::Interrupt {
+                        end_now(SIGINT);
+                    }
                     let _ = pressed.send(key);
                 }
             }
-            Ok(_) => {}
             // The terminal is gone; a signal says so, or the run goes on to its end.
-            Err(_) => keys = false,
+            Some(Err(_)) => reads = None,
         }
     }
 }
 
 /// Ends the program as the signal would have, but for the terminal.
 fn end_now(signal: i32) -> ! {
-    leave();
+    let (left, is_left) = channel();
+    let leaving = std::thread::Builder::new().spawn(move || {
+        leave();
+        let _ = left.send(());
+    });
+    // A terminal that takes nothing any more is not waited for.
+    if leaving.is_ok() {
+        let _ = is_left.recv_timeout(LEAVING_TAKES);
+    }
     process::exit(BY_SIGNAL + signal)
 }
 
-fn is_interrupt(key: KeyEvent) -> bool {
-    key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL)
-}
-
-fn meaning(key: KeyEvent) -> Option<Key> {
-    if key.kind == KeyEventKind::Release || key.modifiers.contains(KeyModifiers::CONTROL) {
-        return None;
-    }
-    match key.code {
-        KeyCode::Esc | KeyCode::Char('q' | 'Q') => Some(Key::EndRun),
-        KeyCode::Char('n' | 'N') => Some(Key::EndRow),
-        KeyCode::Char('p' | 'P' | ' ') => Some(Key::Freeze),
-        KeyCode::Char('?' | 'h' | 'H') => Some(Key::Help),
-        _ => None,
+/// Stops the program as the signal would have, but for the terminal. Returns when it goes on.
+fn stop(keys: bool) {
+    let entered = ENTERED.load(Ordering::SeqCst);
+    leave();
+    let _ = emulate_default_handler(SIGTSTP);
+    if entered {
+        signals_are_free(false);
+        // If it cannot be taken again, nothing is to be seen; the run goes on.
+        let _ = take(keys);
+        REDRAW.store(true, Ordering::SeqCst);
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{Action, Winsize, tcflow, tcgetattr, tcsetwinsize};
 use vt100::{Color, Parser, Screen};
 
 /// What does not come in this time does not come.
@@ -130,6 +130,12 @@ impl Terminal {
     /// The process that runs on it.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// From now on it takes nothing.
+    pub(crate) fn hold(&self) {
+        let slave = self.slave.as_ref().expect("open");
+        tcflow(slave, Action::OOff).expect("held");
     }
 
     /// Gives the terminal another size.
