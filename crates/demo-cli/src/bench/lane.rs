@@ -201,7 +201,7 @@ impl Lane {
                 Share::Time(time) => End::At(start + time),
                 Share::Operations(total) => End::After(share(total, self.threads.len(), at)),
             };
-            // A thread that is gone is found missing below.
+            // A thread that is gone has said so.
             let _ = thread.orders.send(end);
         }
         let completed = self.collect(|done| {
@@ -223,6 +223,7 @@ impl Lane {
         }
         if let Share::Time(time) = share_of_round
             && self.open_loop
+            && !self.stop.load(Ordering::Relaxed)
         {
             // The last operation may be due long before the time is over.
             wall = wall.max(time);
@@ -232,7 +233,8 @@ impl Lane {
         Ok((completed > 0).then(|| wall.as_secs_f64() * 1e9 / completed as f64))
     }
 
-    /// Waits for a report of each thread, and adds them up.
+    /// Waits for a report of each thread, and adds them up. Each reports, even one that panics; once one
+    /// has failed, the others begin nothing more.
     fn collect(&self, mut show: impl FnMut(u64)) -> Result<u64, RunError> {
         let mut total = Ok(0);
         let mut missing = self.threads.len();
@@ -245,14 +247,9 @@ impl Lane {
                 Ok(Err(error)) => {
                     missing -= 1;
                     total = total.and(Err(error));
+                    self.stop.store(true, Ordering::Relaxed);
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    // They wait for orders as long as we live, unless they could not begin.
-                    let gone = self.threads.iter().filter(|t| t.handle.is_finished());
-                    if gone.count() > self.threads.len() - missing {
-                        return Err(RunError::Panicked);
-                    }
-                }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(RunError::Panicked),
             }
             show(self.done.load(Ordering::Relaxed));
@@ -279,6 +276,8 @@ impl Lane {
         let (counters, utilisation) = self.engine.close();
         let mut tally = tally?;
         tally.retries += client.ring_full;
+        // The thread that tells of those of all may be the first to be done.
+        tally.timeline.enter_rest_of_retries(tally.retries);
         tally.resumed_early += client.resumed_early;
         Ok(Account {
             tally,

@@ -102,6 +102,12 @@ impl Plan {
         }
     }
 
+    /// No operation from this one on is to begin: what was due by now counts.
+    fn end(&mut self, now: u64, next: u64) {
+        self.last = self.last.min(next);
+        self.until = self.until.map(|until| until.min(now));
+    }
+
     /// Whether any operation is still to begin.
     fn goes_on(&self, now: u64, next: u64) -> bool {
         let in_time = |at: u64| self.until.is_none_or(|until| at < until);
@@ -149,7 +155,7 @@ impl<'a> Paced<'a> {
         self.round_began = start;
         loop {
             if thread.work.is_stopped() {
-                plan.last = thread.next;
+                plan.end(self.now(), thread.next);
             }
             let resumed = self.resume_ready(thread)?;
             let began = self.begin_due(thread, &mut plan)?;
@@ -198,7 +204,10 @@ impl<'a> Paced<'a> {
         plan: &mut Plan,
     ) -> Result<bool, RunError> {
         let mut any = false;
-        while let Some(&(place, since)) = self.free.front() {
+        // Jobs that end as they begin leave a place free for ever.
+        while !thread.work.is_stopped()
+            && let Some(&(place, since)) = self.free.front()
+        {
             let begun = self.now();
             let Some(intended) = plan.due(begun, thread.next, since) else {
                 break;

@@ -95,6 +95,14 @@ impl Timeline {
         }
     }
 
+    /// There were so many retries in all: those that nobody had entered any more are of the end.
+    pub(crate) fn enter_rest_of_retries(&mut self, total: u64) {
+        let entered: u64 = self.slots.iter().map(|slot| slot.retries).sum();
+        if let Some(last) = self.slots.last_mut() {
+            last.retries += total.saturating_sub(entered);
+        }
+    }
+
     pub(crate) fn slots(&self) -> &[Slot] {
         &self.slots
     }
@@ -136,6 +144,18 @@ mod tests {
         assert!(timeline.slots().len() <= SLOTS_MAX);
         let sum: u64 = timeline.slots().iter().map(|slot| slot.completed).sum();
         assert_eq!(sum, 1000);
+    }
+
+    #[test]
+    fn no_retry_is_left_out() {
+        let mut timeline = Timeline::new();
+        timeline.enter_rest_of_retries(5);
+        assert!(timeline.slots().is_empty());
+        timeline.at(0).0.retries = 3;
+        timeline.at(MS);
+        timeline.enter_rest_of_retries(5);
+        let retries: Vec<_> = timeline.slots().iter().map(|slot| slot.retries).collect();
+        assert_eq!(retries, [3, 2]);
     }
 
     #[test]

@@ -87,6 +87,17 @@ pub(crate) trait Jobs {
     fn account(&self, tally: &mut Tally);
 }
 
+/// Says that a thread panics: somebody waits for its report.
+struct TellsOfPanic<'a>(&'a Sender<Result<u64, RunError>>);
+
+impl Drop for TellsOfPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.0.send(Err(RunError::Panicked));
+        }
+    }
+}
+
 /// Runs a thread's share of a row: a round for each order, and after each reports how many operations
 /// were completed in it. One report more comes first, when the thread is ready. Returns the account of
 /// all rounds, if there could be any.
@@ -95,6 +106,7 @@ pub(crate) fn run(
     orders: &Receiver<End>,
     reports: &Sender<Result<u64, RunError>>,
 ) -> Option<Tally> {
+    let _tells = TellsOfPanic(reports);
     let desk = Rc::new(Desk::new(work.jobs));
     match work.runtime {
         Runtime::Ours => {
@@ -396,5 +408,25 @@ impl<J: Jobs> Thread<'_, J> {
             stuck: self.jobs.in_flight(),
             seconds: self.patience().as_secs(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_reports_all_the_same() {
+        let (reports, reported) = std::sync::mpsc::channel();
+        // As long as this one lives, the channel does not end.
+        let other = reports.clone();
+        let thread = std::thread::spawn(move || {
+            let _tells = TellsOfPanic(&reports);
+            panic!("planted");
+        });
+        assert!(thread.join().is_err());
+        assert!(matches!(reported.try_recv(), Ok(Err(RunError::Panicked))));
+        drop(TellsOfPanic(&other));
+        assert!(reported.try_recv().is_err());
     }
 }
