@@ -177,6 +177,17 @@ pub(crate) enum InputError {
         path: PathBuf,
         source: io::Error,
     },
+    #[error(
+        "{option} {} is the same file as {other}, and would be written over it; give {option} another name",
+        path.display()
+    )]
+    OneFileTwice {
+        option: &'static str,
+        other: &'static str,
+        path: PathBuf,
+    },
+    #[error("--trace takes the name of a file, not standard output, where the figures go")]
+    TraceToStdout,
     #[error("--out takes the name of a file, not standard output; a page is for a browser")]
     PageToStdout,
     #[error(

@@ -33,7 +33,7 @@ pub(crate) fn show_byte_rate(bytes_per_s: f64) -> String {
 pub(crate) fn show_us(us: f64) -> String {
     let units = [(1e6, "s"), (1e3, "ms"), (1.0, "µs")];
     for (factor, unit) in units {
-        if us >= factor * 0.9995 {
+        if us.abs() >= factor * 0.9995 {
             return format!("{} {unit}", three_digits(us / factor));
         }
     }
@@ -48,6 +48,8 @@ pub(crate) fn show_us_or_none(us: Option<f64>) -> String {
 /// Three significant digits, and those before the point whatever their number.
 fn three_digits(number: f64) -> String {
     let digits = match number.abs() {
+        // No run has as much; a file that was made up may.
+        n if n >= 1e15 => return format!("{number:.2e}"),
         n if n >= 99.95 => 0,
         n if n >= 9.995 => 1,
         _ => 2,
@@ -60,10 +62,25 @@ fn three_digits(number: f64) -> String {
     }
 }
 
+/// Whether a terminal obeys a character, or shows what comes after it in another order.
+pub(crate) fn steers(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns
+}
+
+/// Characters of a text that is quoted in a sentence, at most.
+const QUOTED_MAX: usize = 400;
+
+/// The same of a text that may be long and goes into a sentence: its beginning will do.
+pub(crate) fn printable_start(text: &str) -> String {
+    match text.char_indices().nth(QUOTED_MAX) {
+        None => printable(text),
+        Some((end, _)) => printable(&text[..end]) + "…",
+    }
+}
+
 /// Text that was read, as a terminal may be shown it: what could steer the terminal is spelled out.
 pub(crate) fn printable(text: &str) -> String {
-    let steers =
-        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match steers(c) {
@@ -115,9 +132,12 @@ mod tests {
     fn what_steers_a_terminal_is_spelled_out() {
         assert_eq!(printable("37 µs – fine"), "37 µs – fine");
         assert_eq!(
-            printable("\u{1b}[2J\n\u{9b}\u{202e}"),
-            "\\u{1b}[2J\\u{a}\\u{9b}\\u{202e}"
+            printable("\u{1b}[2J\n\u{9b}\u{202e}\u{200f}"),
+            "\\u{1b}[2J\\u{a}\\u{9b}\\u{202e}\\u{200f}"
         );
+        assert_eq!(printable_start("short\r"), "short\\u{d}");
+        let long = "µ".repeat(5000);
+        assert_eq!(printable_start(&long), "µ".repeat(QUOTED_MAX) + "…");
     }
 
     #[test]
@@ -131,6 +151,8 @@ mod tests {
             (999.7, "1 ms"),
             (1_500_000.0, "1.50 s"),
             (0.0, "0 ns"),
+            (-37.5, "-37.5 µs"),
+            (-1e308, "-1.00e302 s"),
         ];
         for (us, expected) in shown {
             assert_eq!(show_us(us), expected);

@@ -18,6 +18,7 @@ mod error;
 mod example;
 mod explain;
 mod human;
+mod json;
 mod live;
 mod out;
 mod page;

@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::color::Paint;
 use crate::error::RunError;
+use crate::human::printable;
 
 /// Standard output, buffered. Once the reader has gone (`| head`) everything written is dropped
 /// silently: that is not an error of ours, and the exit status still tells how the run went.
@@ -86,13 +87,16 @@ impl Drop for Out {
     }
 }
 
-/// What went wrong, in one sentence on standard error.
+/// What went wrong, in one sentence on standard error. It may name a file, whose name may hold anything.
 pub(crate) fn complain(what: impl Display) -> io::Result<()> {
     let name = Paint::stderr().bad("demo-cli:");
+    let what = printable(&what.to_string());
     io::stderr().write_all(format!("{name} {what}\n").as_bytes())
 }
 
-/// One sentence on standard error, with the program's name before it.
+/// One sentence on standard error, or lines of them, with the program's name before it.
 pub(crate) fn say(what: impl Display) -> io::Result<()> {
-    io::stderr().write_all(format!("demo-cli: {what}\n").as_bytes())
+    let what = what.to_string();
+    let lines: Vec<_> = what.split('\n').map(printable).collect();
+    io::stderr().write_all(format!("demo-cli: {}\n", lines.join("\n")).as_bytes())
 }

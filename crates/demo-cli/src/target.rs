@@ -3,7 +3,7 @@
 use std::fs::{self, File, Permissions};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
@@ -40,7 +40,13 @@ impl Target {
             return Ok(Target::Stdout { closed: false });
         }
         // A link stays a link: what it points to is replaced.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let path = match fs::canonicalize(path) {
+            Err(source) if path.is_symlink() => {
+                let path = path.to_owned();
+                return Err(InputError::BadOut { path, source }.into());
+            }
+            real => real.unwrap_or_else(|_| path.to_owned()),
+        };
         let failed = |source| InputError::BadOut {
             path: path.clone(),
             source,
@@ -96,6 +102,15 @@ impl Target {
         }
     }
 
+    /// The file that is written to; none behind standard output.
+    pub(crate) fn file(&mut self) -> Option<&mut File> {
+        match self {
+            Target::Stdout { .. } => None,
+            Target::Replace { staged, .. } => Some(staged.file()),
+            Target::Direct { file, .. } => Some(file),
+        }
+    }
+
     /// Whether the reader has gone.
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self, Target::Stdout { closed: true })
@@ -103,14 +118,23 @@ impl Target {
 
     /// The result is complete: gives it its name.
     pub(crate) fn finish(self) -> Result<(), RunError> {
+        let (path, direct) = match &self {
+            Target::Stdout { .. } => return Ok(()),
+            Target::Direct { path, .. } => (path.clone(), true),
+            Target::Replace { path, .. } => (path.clone(), false),
+        };
+        self.publish().map_err(|source| match direct {
+            true => RunError::WriteDirect { path, source },
+            false => RunError::Write { path, source },
+        })
+    }
+
+    /// The same, for who has words of their own for what goes wrong.
+    pub(crate) fn publish(self) -> io::Result<()> {
         match self {
             Target::Stdout { .. } => Ok(()),
-            Target::Direct { mut file, path } => file
-                .flush()
-                .map_err(|source| RunError::WriteDirect { path, source }),
-            Target::Replace { staged, path, mode } => staged
-                .publish(&path, mode)
-                .map_err(|source| RunError::Write { path, source }),
+            Target::Direct { mut file, .. } => file.flush(),
+            Target::Replace { staged, path, mode } => staged.publish(&path, mode),
         }
     }
 }
@@ -175,6 +199,41 @@ fn temporary() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".demo-cli-");
     builder
+}
+
+/// Whether two names are those of one plain file, or would be. Of devices and pipes many may make use.
+pub(crate) fn are_one_file(a: &Path, b: &Path) -> bool {
+    if [a, b].iter().any(|path| path.as_os_str() == "-") {
+        return false; // a standard stream
+    }
+    match (fs::metadata(a), fs::metadata(b)) {
+        (Ok(a), Ok(b)) => a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        (Err(_), Err(_)) => {
+            let place = |path: &Path| {
+                let directory = fs::canonicalize(directory_of(path)).ok()?;
+                Some(directory.join(path.file_name()?))
+            };
+            place(a).is_some_and(|a| Some(a) == place(b))
+        }
+        _ => false,
+    }
+}
+
+/// Refuses what would write over what is read, or over what else is written.
+pub(crate) fn keep_apart(
+    (option, written): (&'static str, &Path),
+    others: &[(&'static str, Option<&Path>)],
+) -> Result<(), InputError> {
+    for (other, path) in others {
+        if path.is_some_and(|path| are_one_file(written, path)) {
+            return Err(InputError::OneFileTwice {
+                option,
+                other,
+                path: written.to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn directory_of(path: &Path) -> &Path {

@@ -1,6 +1,6 @@
 //! The bench's arguments, checked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use libcrypto_peer::Libcrypto;
@@ -15,6 +15,7 @@ use crate::cli::{
 use crate::engine::{EngineKind, EngineOptions};
 use crate::error::InputError;
 use crate::system;
+use crate::target::keep_apart;
 
 /// What a job takes beside its payload, at least: the pages of its stack that it touches, its
 /// context and its place in the set.
@@ -144,6 +145,22 @@ pub(crate) enum Until {
     Operations(u64),
 }
 
+/// What is written is neither what is read nor each other.
+fn keep_files_apart(args: &LoadArgs) -> Result<(), InputError> {
+    let read = [
+        ("--input", args.input.as_deref()),
+        ("--device", args.engine.device.as_deref().map(Path::new)),
+    ];
+    if let Some(trace) = &args.trace {
+        keep_apart(("--trace", trace), &read)?;
+        keep_apart(("--trace", trace), &[("--report", args.report.as_deref())])?;
+    }
+    match &args.report {
+        Some(report) => keep_apart(("--report", report), &read),
+        None => Ok(()),
+    }
+}
+
 impl BenchOptions {
     pub(crate) fn of_bench(args: BenchArgs) -> Result<BenchOptions, InputError> {
         let lists = Lists {
@@ -193,6 +210,7 @@ impl BenchOptions {
         };
         check_memory(jobs, sides, size, payload, system::memory_bytes())?;
         let mut engine = EngineOptions::new(&args.engine)?;
+        keep_files_apart(&args)?;
         apply_to_device(&mut engine, &lists, args.results)?;
         if args.clock == ClockName::Virtual {
             check_virtual(&engine, &lists, &args)?;

@@ -22,6 +22,7 @@ use self::outcome::{Compared, Outcome, SCHEMA};
 use self::source::Sources;
 use crate::cli::Format;
 use crate::error::{Error, InputError, RunError};
+use crate::json;
 use crate::out::{Out, say};
 
 pub(crate) use self::args::CompareArgs;
@@ -120,8 +121,8 @@ fn write(
     match format {
         Format::Table => table::write(outcome, headings, out)?,
         Format::Json => {
-            let json = serde_json::to_string_pretty(outcome)
-                .map_err(|e| RunError::Stdout(std::io::Error::from(e)))?;
+            let json =
+                json::pretty(outcome).map_err(|e| RunError::Stdout(std::io::Error::from(e)))?;
             out.line(json)?;
         }
         Format::Csv => {

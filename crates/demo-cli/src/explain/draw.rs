@@ -43,18 +43,6 @@ pub(super) fn time(ns: u64) -> String {
     show_us(ns as f64 / 1000.0)
 }
 
-/// Text from a file, for a terminal: without what a terminal would obey.
-pub(super) fn clean(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c.is_control() {
-            true => clean.extend(c.escape_default()),
-            false => clean.push(c),
-        }
-    }
-    clean
-}
-
 /// A line of a timeline.
 pub(super) struct Bar<'a> {
     pub(super) label: &'a str,
@@ -196,12 +184,6 @@ impl Strip {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_terminal_would_obey_is_shown() {
-        assert_eq!(clean("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\n");
-        assert_eq!(clean("37 µs"), "37 µs");
-    }
 
     #[test]
     fn bars_are_to_scale_and_as_wide_as_the_page() {

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use super::draw::{Doing, Strip, clean, time};
+use super::draw::{Doing, Strip, time};
 use super::read::{End, Item, Span, Trace};
 use super::survey::Row;
 use crate::color::Paint;
 use crate::error::InputError;
+use crate::human::printable;
 use crate::units::show_count;
 
 /// Of a longer life so many operations from its beginning and from its end are listed.
@@ -140,7 +141,7 @@ impl JobLife {
             paint.heading(format_args!(
                 "Job {} of row '{}': {} operation{s} in {}, {} completed",
                 self.job,
-                clean(&self.row),
+                printable(&self.row),
                 show_count(self.operations),
                 time(whole),
                 show_count(self.completed)
@@ -171,7 +172,7 @@ impl JobLife {
             );
             if let Some(why) = &listed.failed {
                 line += "  ";
-                line += &clean(why);
+                line += &printable(why);
             }
             lines.push(line);
         }

@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
-use super::draw::{Bar, clean, time, timeline};
+use super::draw::{Bar, time, timeline};
 use super::peers::Peers;
 use super::read::{End, OpId};
 use super::survey::{Found, Row};
 use super::teller::{SILENT, Teller};
 use crate::color::Paint;
+use crate::human::printable;
 use crate::report::size_with_unit;
 
 /// An operation's life, told. Times are nanoseconds.
@@ -127,7 +128,7 @@ impl Life {
             None => String::new(),
         };
         let device = match &self.device {
-            Some(device) => format!(" on {}", clean(device)),
+            Some(device) => format!(" on {}", printable(device)),
             None => String::new(),
         };
         let mut lines = vec![
@@ -135,9 +136,9 @@ impl Life {
                 "Operation {} of thread {}{job}: {} of {}{device}, in row '{}'",
                 self.op,
                 self.thread,
-                clean(&self.kind),
+                printable(&self.kind),
                 size_with_unit(bytes),
-                clean(&self.row)
+                printable(&self.row)
             )),
             match self.end {
                 "completed" => self.verdict(),
@@ -151,7 +152,7 @@ impl Life {
                 Some(ns) if ns > 0 => time(ns),
                 _ => String::new(),
             };
-            let said = clean(&step.said);
+            let said = printable(&step.said);
             lines.push(format!("{:>10} {took:>10}  {said}", time(step.at_ns)));
         }
         if !self.stages.is_empty() {

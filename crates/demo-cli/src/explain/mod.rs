@@ -24,6 +24,8 @@ use self::survey::{Survey, Wanted};
 use crate::cli::{ExplainArgs, ExplainFormat};
 use crate::color::Paint;
 use crate::error::{Error, RunError};
+use crate::human::printable;
+use crate::json;
 use crate::out::Out;
 
 /// Runs `explain`.
@@ -92,7 +94,7 @@ fn write_text(survey: &Survey, lines: Vec<String>, out: &mut Out) -> Result<(), 
         out.line(draw::folded(line.trim_end()))?;
     }
     out.line("")?;
-    let run = format!("The run: {}", draw::clean(&survey.options));
+    let run = format!("The run: {}", printable(&survey.options));
     out.line(draw::folded(&run))?;
     if survey.rows.len() > 1 {
         let rows = survey.in_words();
@@ -119,8 +121,7 @@ fn write_json<T: Serialize>(survey: &Survey, life: &T, out: &mut Out) -> Result<
         rows: survey.names(),
         life,
     };
-    let text = serde_json::to_string_pretty(&answer)
-        .map_err(|e| RunError::Stdout(std::io::Error::from(e)))?;
+    let text = json::pretty(&answer).map_err(|e| RunError::Stdout(std::io::Error::from(e)))?;
     out.line(text)?;
     Ok(())
 }

@@ -192,16 +192,19 @@ impl Read for Counted<'_> {
 impl Trace {
     /// Looks at what is there, to read it so many times. What can be read only once is refused.
     pub(super) fn at(path: &Path, readings: u32) -> Result<Trace, InputError> {
-        let about = std::fs::metadata(path).map_err(|source| InputError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
         let bad = |message: &str| {
             Err(InputError::NotATrace {
                 path: path.to_owned(),
                 message: message.to_owned(),
             })
         };
+        if path.as_os_str() == "-" {
+            return bad("it is standard input, and a trace is read more than once");
+        }
+        let about = std::fs::metadata(path).map_err(|source| InputError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
         if about.is_dir() {
             return bad("it is a directory");
         }

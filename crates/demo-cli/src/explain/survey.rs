@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::draw::clean;
 use super::read::{End, Item, OpId, Record, RowHead, Span, Trace};
 use crate::error::InputError;
+use crate::human::{printable, printable_start};
 use crate::suggest::did_you_mean;
+
+/// Rows that are listed in a sentence, at most: a sweep may have thousands.
+const LISTED_MAX: usize = 20;
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,9 +151,9 @@ impl Survey {
         let row = by_number.or_else(|| self.rows.values().find(|row| row.head.name == asked));
         match row {
             None => Err(InputError::NoSuchRow {
-                row: clean(asked),
+                row: printable_start(asked),
                 rows: self.in_words(),
-                meant: clean(&did_you_mean(asked, self.names())),
+                meant: printable(&did_you_mean(asked, self.names())),
             }),
             Some(row) if has(&row) => Ok(row),
             Some(row) => Err(self.nothing([row], wanted)),
@@ -165,12 +168,8 @@ impl Survey {
     /// The rows, with their numbers, for a terminal.
     pub(super) fn in_words(&self) -> String {
         let rows = self.rows.iter();
-        let rows = rows.map(|(number, row)| format!("{number} ({})", clean(&row.head.name)));
-        let rows: Vec<_> = rows.collect();
-        match rows[..] {
-            [] => "none".to_owned(),
-            _ => rows.join(", "),
-        }
+        let name = |row: &Row| printable_start(&row.head.name);
+        in_a_list(rows.map(|(number, row)| format!("{number} ({})", name(row))))
     }
 
     fn nothing<'a>(
@@ -192,7 +191,7 @@ impl Survey {
                 false => format!("{range} in row {}", row.head.number),
             }
         });
-        let there: Vec<_> = ranges.collect();
+        let there = in_a_list(ranges);
         let (what, kind) = match wanted {
             Wanted::Op(OpId { thread, n }) => {
                 (format!("operation {n} of thread {thread}"), "operations")
@@ -200,13 +199,16 @@ impl Survey {
             Wanted::Job(job) => (format!("job {job}"), "jobs"),
             Wanted::Slowest => ("operation".to_owned(), "operations"),
         };
-        InputError::NotInTrace {
-            what,
-            kind,
-            there: match there[..] {
-                [] => "none".to_owned(),
-                _ => there.join(", "),
-            },
-        }
+        InputError::NotInTrace { what, kind, there }
+    }
+}
+
+/// The first of them, and how many more there are; `none` of none.
+fn in_a_list(mut things: impl Iterator<Item = String>) -> String {
+    let first: Vec<_> = things.by_ref().take(LISTED_MAX).collect();
+    match (first.len(), things.count()) {
+        (0, _) => "none".to_owned(),
+        (_, 0) => first.join(", "),
+        (_, more) => format!("{} and {more} more", first.join(", ")),
     }
 }

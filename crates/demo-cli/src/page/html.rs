@@ -1,8 +1,9 @@
 //! Text made safe for the page, and the small pieces that all parts are put together from.
 
-use std::fmt::Write;
-
 use serde::Serialize;
+
+use crate::human::steers;
+use crate::json::by_number;
 
 /// Text of the report for the page: what means something to HTML is written out, and what would steer a
 /// terminal or turn the direction of writing is shown as a mark.
@@ -40,17 +41,9 @@ fn visible(c: char) -> char {
 /// comment in it.
 pub(super) fn json(data: &impl Serialize) -> Result<String, serde_json::Error> {
     let json = serde_json::to_string(data)?;
-    let mut safe = String::with_capacity(json.len());
-    for c in json.chars() {
-        match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\u{7f}' => {
-                // Writing to a string does not fail.
-                let _ = write!(safe, "\\u{:04x}", u32::from(c));
-            }
-            c => safe.push(c),
-        }
-    }
-    Ok(safe)
+    Ok(by_number(&json, |c| {
+        matches!(c, '<' | '>' | '&') || steers(c)
+    }))
 }
 
 /// A whole page.

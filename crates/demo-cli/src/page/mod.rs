@@ -26,7 +26,7 @@ use serde::Serialize;
 use crate::cli::ReportArgs;
 use crate::error::{Error, InputError, RunError};
 use crate::report::{self, Report};
-use crate::target::Target;
+use crate::target::{Target, keep_apart};
 
 pub(crate) use self::campaign::Simulated;
 
@@ -69,6 +69,7 @@ pub(crate) fn from_file(args: &ReportArgs) -> Result<ExitCode, Error> {
     if args.out.as_os_str() == "-" {
         return Err(InputError::PageToStdout.into());
     }
+    keep_apart(("--out", &args.out), &[("the report", Some(&args.file))])?;
     let report = report::read::read(&args.file)?;
     let target = open_as(&args.out, "--out")?;
     write(&report, target)?;

@@ -2,11 +2,11 @@
 
 use super::Report;
 use crate::error::RunError;
+use crate::json;
 use crate::out::Out;
 
 /// Writes it.
 pub(crate) fn write(report: &Report, out: &mut Out) -> Result<(), RunError> {
-    let json = serde_json::to_string_pretty(report)
-        .map_err(|e| RunError::Stdout(std::io::Error::from(e)))?;
+    let json = json::pretty(report).map_err(|e| RunError::Stdout(std::io::Error::from(e)))?;
     out.line(json)
 }

@@ -34,7 +34,7 @@ pub(crate) fn of_text(path: &Path, text: &str) -> Result<Report, InputError> {
     parse(text).map_err(|message| InputError::NotAReport {
         path: path.to_owned(),
         // It may quote the file.
-        message: human::printable(&message),
+        message: human::printable_start(&message),
     })
 }
 
@@ -48,12 +48,15 @@ fn parse(text: &str) -> Result<Report, String> {
     if text.trim().is_empty() {
         return Err("it is empty".to_owned());
     }
-    let head: Head = serde_json::from_str(text).map_err(|e| match ends_at(text, &e) {
-        true => format!("it ends in the middle ({e})"),
-        false => e.to_string(),
+    let head: Head = serde_json::from_str(text).map_err(|e| match () {
+        () if ends_at(text, &e) => format!("it ends in the middle ({e})"),
+        () if e.is_data() && !text.trim_start().starts_with('{') => "it is other JSON".to_owned(),
+        () => e.to_string(),
     })?;
     if head.rows.is_none() && head.seeds.is_some() {
-        return Err("it is a result of 'demo-cli simulate'".to_owned());
+        return Err(
+            "it is a result of 'demo-cli simulate', whose page 'demo-cli simulate --merge FILE --report PAGE' makes".to_owned(),
+        );
     }
     match &head.schema {
         None => return Err("it has no field \"schema\"".to_owned()),
@@ -71,7 +74,12 @@ fn parse(text: &str) -> Result<Report, String> {
 /// Whether a text is one that only ends too early: within a number it is no number, says the parser.
 fn ends_at(text: &str, error: &serde_json::Error) -> bool {
     let last = text.lines().last().unwrap_or_default();
-    error.is_eof() || (error.line() == text.lines().count() && error.column() >= last.len())
+    // Characters that are no JSON at all are not the beginning of any.
+    let in_number =
+        last.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E'));
+    let at_end = error.line() == text.lines().count() && error.column() >= last.len();
+    error.is_eof()
+        || (error.is_syntax() && in_number && at_end && text.trim_start().starts_with('{'))
 }
 
 #[cfg(test)]
@@ -89,6 +97,10 @@ mod tests {
         assert!(said("{\"schema\":\"x\",\"rows\":[]}").contains("its schema is \"x\""));
         assert!(said("{\"schema\":1,\"seeds\":[]}").contains("simulate"));
         assert!(said("{\"schema\":1,\"rows\":[]}").contains("missing field"));
-        assert!(said("[1]").contains("expected"));
+        for other in ["[1]", "null", "[{}]", " 1"] {
+            assert_eq!(said(other), "it is other JSON");
+        }
+        assert!(said("1e999").starts_with("number out of range"));
+        assert!(said("{}\0").starts_with("trailing characters"));
     }
 }

@@ -16,12 +16,13 @@ use std::sync::{Mutex, PoisonError};
 use crate::cli::{SimulateArgs, SimulateFormat};
 use crate::engine::device_config;
 use crate::error::{Error, InputError};
-use crate::human::printable;
+use crate::human::printable_start;
+use crate::json;
 use crate::out::{Out, say};
 use crate::page::{self, Simulated};
 use crate::progress::Progress;
 use crate::system;
-use crate::target::Target;
+use crate::target::{Target, keep_apart};
 use crate::units::show_count;
 use app::Setup;
 use campaign::{Failure, SCHEMA};
@@ -33,6 +34,13 @@ const RESULT_BYTES_MAX: u64 = 1 << 20;
 
 /// Runs a campaign, replays one seed, or merges results.
 pub(crate) fn run(args: &SimulateArgs, out: &mut Out) -> Result<ExitCode, Error> {
+    if let Some(report) = &args.report {
+        let device = args.device.as_deref().map(Path::new);
+        keep_apart(("--report", report), &[("--device", device)])?;
+        for merged in &args.merge {
+            keep_apart(("--report", report), &[("--merge", Some(merged))])?;
+        }
+    }
     // Before the run, which may take long: what cannot be written is said at once.
     let page = args.report.as_deref().map(page::open).transpose()?;
     if !args.merge.is_empty() {
@@ -205,7 +213,7 @@ fn replay(setup: &Setup, seed: u64, args: &SimulateArgs, out: &mut Out) -> Resul
 
 fn report(format: SimulateFormat, result: &Campaign, out: &mut Out) -> Result<(), Error> {
     if format == SimulateFormat::Json {
-        let json = serde_json::to_string_pretty(result);
+        let json = json::pretty(result);
         // Invariant: its maps have text for keys, and its numbers are finite.
         out.line(json.expect("a result is JSON"))?;
         return Ok(());
@@ -215,13 +223,16 @@ fn report(format: SimulateFormat, result: &Campaign, out: &mut Out) -> Result<()
         .iter()
         .map(|(start, end)| format!("{start}..{end}"))
         .collect();
+    let rate = Some(result.passed as f64 / result.seconds);
+    // Of a result that is merged the time may be any number.
+    let rate = rate.filter(|rate| rate.is_finite());
     out.line(format_args!(
-        "{} seeds of {} passed, {} operations, {:.1} s, {:.0} seeds/s",
+        "{} seeds of {} passed, {} operations, {:.1} s{}",
         result.passed,
         ranges.join(", "),
         result.operations,
         result.seconds,
-        result.passed as f64 / result.seconds
+        rate.map_or_else(String::new, |rate| format!(", {rate:.0} seeds/s"))
     ))?;
     if let Some(failure) = &result.failure {
         out.line(format_args!(
@@ -252,7 +263,7 @@ pub(crate) fn of_text(path: &Path, text: &str) -> Result<Campaign, InputError> {
         message,
     };
     let read = serde_json::from_str(text);
-    let result: Campaign = read.map_err(|e| wrong(printable(&e.to_string())))?;
+    let result: Campaign = read.map_err(|e| wrong(printable_start(&e.to_string())))?;
     if result.schema != SCHEMA {
         return Err(wrong(format!("its schema is {}", result.schema)));
     }

@@ -14,7 +14,6 @@
 
 mod row;
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sim_engine::DeviceConfig;
 
 pub(crate) use self::row::{Carried, Ended, RowTrace};
-use crate::error::{InputError, RunError};
+use crate::error::{Error, InputError, RunError};
+use crate::target::Target;
 
 /// Who writes such a file, as it says at its top.
 pub(crate) const WRITER: &str = "demo-cli bench";
@@ -30,20 +30,36 @@ pub(crate) const WRITER: &str = "demo-cli bench";
 /// What is in `args`. Changes with it.
 pub(crate) const SCHEMA: u64 = 1;
 
-/// A trace file that is being written. Whole JSON when it is finished or dropped.
+/// A trace that is being written. It has its name when it is finished, and is whole JSON then.
 pub(crate) struct Trace {
     path: PathBuf,
     sink: Mutex<Sink>,
 }
 
 struct Sink {
-    out: BufWriter<File>,
+    /// None once it is closed.
+    out: Option<BufWriter<TraceFile>>,
     /// Nothing was written behind the head yet.
     empty: bool,
-    closed: bool,
     /// The first thing that went wrong; nothing is written after it.
     error: Option<io::Error>,
     rows: u32,
+}
+
+/// Where it is written to.
+struct TraceFile(Target);
+
+impl Write for TraceFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.file() {
+            Some(file) => file.write(bytes),
+            None => Err(io::ErrorKind::Unsupported.into()), // standard output was refused
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(()) // a file has no buffer of its own
+    }
 }
 
 /// What the operations of a row have in common.
@@ -56,18 +72,23 @@ pub(crate) struct About<'a> {
 }
 
 impl Trace {
-    /// Makes the file, or empties it. `options`: what is run, in a line.
-    pub(crate) fn create(path: &Path, options: &str) -> Result<Arc<Trace>, InputError> {
-        let file = File::create(path).map_err(|source| InputError::BadTrace {
-            path: path.to_owned(),
-            source,
+    /// Begins it. What has its name now stays until it is finished. `options`: what is run, in a line.
+    pub(crate) fn create(path: &Path, options: &str) -> Result<Arc<Trace>, Error> {
+        if path.as_os_str() == "-" {
+            return Err(InputError::TraceToStdout.into());
+        }
+        let target = Target::open(path).map_err(|error| match error {
+            Error::Input(InputError::BadOut { source, .. }) => Error::Input(InputError::BadTrace {
+                path: path.to_owned(),
+                source,
+            }),
+            other => other,
         })?;
         let trace = Trace {
             path: path.to_owned(),
             sink: Mutex::new(Sink {
-                out: BufWriter::new(file),
+                out: Some(BufWriter::new(TraceFile(target))),
                 empty: true,
-                closed: false,
                 error: None,
                 rows: 0,
             }),
@@ -92,17 +113,12 @@ impl Trace {
         Arc::new(RowTrace::new(Arc::clone(self), row, about))
     }
 
-    /// Ends the file and says whether all of it was written.
+    /// Ends it and gives it its name, if all of it was written.
     pub(crate) fn finish(&self) -> Result<(), RunError> {
-        let mut sink = self.sink();
-        sink.close();
-        match sink.error.take() {
-            None => Ok(()),
-            Some(source) => Err(RunError::Trace {
-                path: self.path.clone(),
-                source,
-            }),
-        }
+        self.sink().close().map_err(|source| RunError::Trace {
+            path: self.path.clone(),
+            source,
+        })
     }
 
     fn sink(&self) -> MutexGuard<'_, Sink> {
@@ -112,11 +128,12 @@ impl Trace {
 }
 
 impl Sink {
-    fn put(&mut self, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
-        if self.error.is_some() || self.closed {
-            return;
+    fn put(&mut self, write: impl FnOnce(&mut BufWriter<TraceFile>) -> io::Result<()>) {
+        if self.error.is_none()
+            && let Some(out) = &mut self.out
+        {
+            self.error = write(out).err();
         }
-        self.error = write(&mut self.out).err();
     }
 
     fn event(&mut self, event: std::fmt::Arguments<'_>) {
@@ -143,27 +160,27 @@ impl Sink {
         ));
     }
 
-    fn close(&mut self) {
+    fn close(&mut self) -> io::Result<()> {
         self.put(|out| {
             out.write_all(b"\n]}\n")?;
             out.flush()
         });
-        self.closed = true;
+        let Some(out) = self.out.take() else {
+            return Ok(());
+        };
+        // After an error its buffer still holds what could not be written; not again on the way out.
+        let (TraceFile(target), _) = out.into_parts();
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => target.publish(),
+        }
     }
 }
 
 impl Drop for Sink {
+    /// What was not finished gets no name.
     fn drop(&mut self) {
-        if !self.closed {
-            self.close();
-        }
-        if self.error.is_some() {
-            // Its buffer still holds what could not be written; not again on the way out.
-            if let Ok(null) = File::open("/dev/null") {
-                let _ = std::mem::replace(&mut self.out, BufWriter::with_capacity(0, null))
-                    .into_parts();
-            }
-        }
+        let _ = self.out.take().map(BufWriter::into_parts);
     }
 }
 
