@@ -111,12 +111,26 @@ pub(crate) fn parse_repeat(text: &str) -> Result<usize, String> {
     parse_within(text, REPEAT_MAX)
 }
 
-/// Parses a rate: operations a second, from one in a thousand seconds to a billion.
+/// Parses a rate: operations a second, from one in a thousand seconds to a billion, as in `500`, `20k` or
+/// `1.5M`.
 pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
-    match text.parse() {
+    let (digits, factor) = match text.strip_suffix(['k', 'M']) {
+        Some(digits) if text.ends_with('k') => (digits, 1e3),
+        Some(digits) => (digits, 1e6),
+        None => (text, 1.0),
+    };
+    match digits.parse::<f64>().map(|rate| rate * factor) {
         Ok(rate) if (1e-3..=1e9).contains(&rate) => Ok(rate),
-        _ => Err("give operations a second, from 0.001 to 1000000000".to_owned()),
+        _ => Err(
+            "give operations a second, from 0.001 to 1000000000, as in 500, 20k or 1.5M".to_owned(),
+        ),
     }
+}
+
+/// Parses a seed.
+pub(crate) fn parse_seed(text: &str) -> Result<u64, String> {
+    let seed = text.parse();
+    seed.map_err(|_| format!("give a whole number from 0 to {}", u64::MAX))
 }
 
 fn parse_within(text: &str, most: usize) -> Result<usize, String> {
@@ -279,6 +293,14 @@ mod tests {
         assert!(parse_jobs("1000001").is_err());
         assert_eq!(parse_threads("1024"), Ok(THREADS_MAX));
         assert!(parse_threads("1025").is_err());
+        assert_eq!(parse_rate("500"), Ok(500.0));
+        assert_eq!(parse_rate("20k"), Ok(20_000.0));
+        assert_eq!(parse_rate("1.5M"), Ok(1_500_000.0));
+        for bad in ["", "k", "20kk", "20K", "-1k", "0", "2000M", "NaN", "inf"] {
+            assert!(parse_rate(bad).is_err(), "{bad}");
+        }
+        assert_eq!(parse_seed("0"), Ok(0));
+        assert!(parse_seed("x").is_err_and(|said| said.contains("whole number")));
         assert_eq!(parse_timeout("10ms"), Ok(TIMEOUT_MIN));
         assert!(parse_timeout("9.9ms").is_err());
     }

@@ -223,10 +223,16 @@ fn the_last_picture_agrees_with_the_report() {
 }
 
 #[test]
-fn a_run_that_was_ended_says_so_in_its_report() {
+fn a_run_that_was_ended_says_so_in_its_report_and_on_its_page() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let page = directory.path().join("out.html");
     let args = [
         "bench",
         "--live",
+        "--repeat",
+        "2",
+        "--report",
+        common::text(&page),
         "--op",
         "nop",
         "--jobs",
@@ -237,9 +243,9 @@ fn a_run_that_was_ended_says_so_in_its_report() {
         "json",
     ];
     let (mut terminal, mut stdout) = Terminal::run_piped(common::command(&args), 100, 30);
-    terminal.wait_for_text("row 1 of 4  fd");
+    terminal.wait_for_text("row 1 of 8  fd");
     terminal.press("n");
-    terminal.wait_for_text("row 2 of 4  shared-fd");
+    terminal.wait_for_text("row 2 of 8  shared-fd");
     terminal.press("q");
     let mut json = String::new();
     stdout.read_to_string(&mut json).expect("read");
@@ -249,8 +255,10 @@ fn a_run_that_was_ended_says_so_in_its_report() {
     assert_eq!(report["stopped"], Value::Bool(true));
     assert_eq!(report["rows"].as_array().map(Vec::len), Some(2));
     assert!(report["rows"][0]["completed"].as_u64() > Some(0));
-    let said = "stopped early: a row was ended by hand, and 2 after it were not run";
+    let said = "stopped early: a row was ended by hand, and 6 after it were not run";
     assert!(left.text.contains(said), "{}", left.text);
+    let page = std::fs::read_to_string(page).expect("the page");
+    assert!(page.contains(&format!("<li>{said}</li>")));
 }
 
 #[test]

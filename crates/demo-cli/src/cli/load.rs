@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 use offload::OpKind;
 
 use crate::units::{
-    parse_count, parse_duration, parse_jobs, parse_op, parse_rate, parse_repeat, parse_size,
-    parse_threads, parse_timeout,
+    parse_count, parse_duration, parse_jobs, parse_op, parse_rate, parse_repeat, parse_seed,
+    parse_size, parse_threads, parse_timeout,
 };
 
 #[derive(Args, Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct EngineArgs {
     pub(crate) device: Option<String>,
     /// Decides the device's faults, and in the bench the payload and keys too (but for private keys:
     /// they are made anew each time).
-    #[arg(long, default_value_t = 24_301)]
+    #[arg(long, value_parser = parse_seed, default_value = "24301")]
     pub(crate) seed: u64,
     /// How long an operation may take before it is given up; at least 10ms.
     #[arg(long, value_parser = parse_timeout, default_value = "10s", value_name = "TIME")]

@@ -7,7 +7,9 @@ use offload::OpKind;
 
 use super::load::{EngineArgs, NotifyName};
 use crate::encrypt::parse_cipher;
-use crate::units::{parse_count, parse_jobs, parse_op_id, parse_plant, parse_seeds, parse_threads};
+use crate::units::{
+    parse_count, parse_jobs, parse_op_id, parse_plant, parse_seed, parse_seeds, parse_threads,
+};
 
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("whose").required(true))]
@@ -60,7 +62,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_parser = parse_seeds, default_value = "0..10000", value_name = "A..B")]
     pub(crate) seeds: std::ops::Range<u64>,
     /// Run this seed only.
-    #[arg(long, value_name = "S", conflicts_with = "seeds")]
+    #[arg(long, value_parser = parse_seed, value_name = "S", conflicts_with = "seeds")]
     pub(crate) seed: Option<u64>,
     /// Print what happens, event by event. With --seed.
     #[arg(long, requires = "seed", conflicts_with_all = ["seeds", "merge"])]

@@ -23,10 +23,10 @@ pub(super) fn title(report: &Report) -> String {
 /// The part of the page.
 pub(super) fn section(report: &Report) -> String {
     let mut top = format!(
-        "<header>\n<p class=\"kind\">demo-cli {}</p>\n<h1>{}</h1>\n<p class=\"about\">{}</p>\n</header>\n",
+        "<header>\n<p class=\"kind\">demo-cli, {}</p>\n<h1>{}</h1>\n<p class=\"about\">{}</p>\n</header>\n",
         match report.rows.len() {
-            1 => "bench, 1 row".to_owned(),
-            n => format!("bench, {} rows", show_count(n as u64)),
+            1 => "1 row".to_owned(),
+            n => format!("{} rows", show_count(n as u64)),
         },
         html::text(&title(report)),
         html::text(&asked(report)),
@@ -100,6 +100,11 @@ fn wrong(report: &Report) -> String {
 /// What lessens what the figures are worth.
 fn doubts(report: &Report) -> String {
     let mut said = Vec::new();
+    let stopped = report.stopped_early();
+    let stopped = stopped.map(|sentence| html::text(&sentence));
+    if let Some(sentence) = &stopped {
+        said.push(&**sentence);
+    }
     if report.host.debug_build {
         said.push("It was a debug build: its times say nothing about those of an optimised one.");
     }

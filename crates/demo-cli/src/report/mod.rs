@@ -326,7 +326,9 @@ impl Report {
     pub(crate) fn stopped_early(&self) -> Option<String> {
         let lists = &self.options.lists;
         let rows = lists.sizes_bytes.len() * lists.jobs.len() * lists.completion.len();
-        let all = rows * self.options.notify.len() * self.runtimes();
+        let rows = rows * self.options.notify.len() * self.runtimes();
+        // What was read may hold anything.
+        let all = rows.saturating_mul(self.options.repeat);
         self.stopped
             .then(|| match all.saturating_sub(self.rows.len()) {
                 0 => "stopped early: a row was ended by hand before its time".to_owned(),
