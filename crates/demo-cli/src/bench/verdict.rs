@@ -60,8 +60,8 @@ struct Facts {
 /// A verdict and the rows that it holds for.
 struct Line<'a> {
     verdict: Verdict,
-    /// Rows with the same have the same capacity; `None` if the verdict names none.
-    kind: Option<(usize, bool)>,
+    /// The capacity that the verdict is about, and whether a timer polls; `None` if it names none.
+    kind: Option<(Option<Capacity>, bool)>,
     /// Of the fastest row, which the figures are of.
     ops_per_s: f64,
     names: Vec<&'a str>,
@@ -77,7 +77,7 @@ pub(crate) fn lines(options: &BenchOptions, results: &[RowResult]) -> Vec<String
         let polled = result.case.is_polled();
         let kind = verdict
             .names_capacity()
-            .then_some((result.case.size, polled));
+            .then_some((result.row.capacity, polled));
         let same = |known: &Verdict| {
             discriminant(&known.bound) == discriminant(&verdict.bound)
                 && known.behind.is_some() == verdict.behind.is_some()

@@ -30,7 +30,7 @@ use crate::target::{Target, keep_apart};
 
 pub(crate) use self::campaign::Simulated;
 
-/// Opens the file that is to get the page. Nothing is under its name before [`write`] is done.
+/// Opens the file that is to get the page. Nothing is under its name before [`write()`] is done.
 pub(crate) fn open(path: &Path) -> Result<Target, Error> {
     if path.as_os_str() == "-" {
         return Err(InputError::ReportToStdout.into());
