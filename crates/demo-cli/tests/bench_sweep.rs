@@ -123,9 +123,8 @@ fn a_device_with_times_has_stages_and_others_have_them_for_the_asking() {
     for args in [&["--stages"][..], &["--device", "qat-c62x-1"]] {
         let (sum, mean) = stages(args);
         let sum = sum.expect("stages");
-        // The threads' clocks are read at slightly different moments, and what a thread that is kept from its
-        // processor tells too late is left out. In virtual time they add up exactly.
-        assert!((sum / mean - 1.0).abs() < 0.5, "{args:?}: {sum}, {mean}");
+        // The threads' clocks are read at slightly different moments.
+        assert!((sum / mean - 1.0).abs() < 0.2, "{args:?}: {sum}, {mean}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where an operation's time goes: what the device saw of it, joined with what its job saw.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
@@ -18,7 +19,7 @@ use crate::report::DeviceNote;
 pub(crate) const STAGES: usize = 5;
 
 /// Places of the table for each job of a thread. An entry lives from when one side has seen the end of
-/// an operation until the other has, and is lost if as many operations begin meanwhile.
+/// an operation until the other has.
 const TABLE_PER_JOB: usize = 4;
 
 /// What the operations of a row spent in each stage.
@@ -36,6 +37,9 @@ pub(crate) struct Stages {
 /// By operation id, without allocating for any.
 struct Table {
     entries: Vec<Option<Entry>>,
+    /// Those whose place a later operation has taken: of few operations, and of the slowest ones, which
+    /// would be missed most. No more than there are places.
+    overtaken: BTreeMap<u64, Half>,
     tally: StageTally,
 }
 
@@ -73,6 +77,7 @@ impl Stages {
         let table = |_| {
             Mutex::new(Table {
                 entries: std::iter::repeat_with(|| None).take(places).collect(),
+                overtaken: BTreeMap::new(),
                 tally: StageTally::new(),
             })
         };
@@ -104,10 +109,14 @@ impl Stages {
         let mut table = lock(table);
         let at = id as usize & (table.entries.len() - 1); // a power of two
         let other = table.entries[at].take_if(|entry| entry.id == id);
-        match (half, other.map(|entry| entry.half)) {
+        let other = match other {
+            Some(entry) => Some(entry.half),
+            None => table.overtaken.remove(&id),
+        };
+        match (half, other) {
             (Half::Job(waited), Some(Half::Device(seen)))
             | (Half::Device(seen), Some(Half::Job(waited))) => table.tally.add(seen, waited),
-            (half, _) => table.entries[at] = Some(Entry { id, half }),
+            (half, _) => table.keep(at, Entry { id, half }),
         }
     }
 
@@ -124,6 +133,19 @@ impl Stages {
             }
         }
         (!total.ns[0].is_empty()).then_some(total)
+    }
+}
+
+impl Table {
+    fn keep(&mut self, at: usize, entry: Entry) {
+        let Some(older) = self.entries[at].replace(entry) else {
+            return;
+        };
+        self.overtaken.insert(older.id, older.half);
+        if self.overtaken.len() > self.entries.len() {
+            // Nobody will ask for it: of all that wait, it has waited longest.
+            self.overtaken.pop_first();
+        }
     }
 }
 
@@ -257,5 +279,20 @@ mod tests {
         assert!(stages.total().is_none());
         stages.resumed(9_999, WAITED);
         assert_eq!(stages.total().expect("one").ns[0].len(), 1);
+        let table = lock(&stages.tables[0]);
+        assert!(table.overtaken.len() <= table.entries.len());
+    }
+
+    #[test]
+    fn an_operation_that_many_others_overtake_is_counted_too() {
+        let stages = Stages::new(1, 16);
+        stages.resumed(0, WAITED);
+        for id in 1..10_000 {
+            stages.join(id, Half::Device(SEEN));
+            stages.resumed(id, WAITED);
+        }
+        stages.join(0, Half::Device(SEEN));
+        assert_eq!(stages.total().expect("all").ns[0].len(), 10_000);
+        assert!(lock(&stages.tables[0]).overtaken.is_empty());
     }
 }
