@@ -1,8 +1,9 @@
 //! The report as a page for a browser: one file with everything in it.
 //!
 //! [`top`] says what was run and what came of it; [`scaling`], [`pair`], [`distribution`], [`stages`] and
-//! [`time`] each draw one kind of chart; [`table`] has all figures. [`campaign`] is the page of `simulate`. [`facet`] decides which rows share a
-//! chart, [`axis`] and [`chart`] draw it, [`theme`] has the colours and [`html`] what is around them.
+//! [`time`] each draw one kind of chart; [`table`] has all figures. [`campaign`] is the page of `simulate`.
+//! [`facet`] decides which rows share a chart, [`axis`] and [`chart`] draw it, [`theme`] has the colours and
+//! [`html`] what is around them.
 
 mod axis;
 mod campaign;
