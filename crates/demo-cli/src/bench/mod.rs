@@ -70,7 +70,7 @@ fn run(options: &BenchOptions, out: &mut Out) -> Result<ExitCode, Error> {
     let page = options.report.as_deref().map(page::open).transpose()?;
     let mut report = Report::new(options);
     let trace = options.trace.as_deref();
-    let trace = trace.map(|path| Trace::create(path, &report.summary()));
+    let trace = trace.map(|path| Trace::create(path, &report.wherever()));
     let trace = trace.transpose()?;
     announce(options, &report, out)?;
 

@@ -348,8 +348,23 @@ impl Report {
         }
     }
 
-    /// What is run, on one line.
+    /// What is run, and on what machine, on one line.
     pub(crate) fn summary(&self) -> String {
+        let debug = if self.host.debug_build {
+            ", debug build"
+        } else {
+            ""
+        };
+        let (what, cpus) = (self.what(), self.host.cpus);
+        format!("{what}, {cpus} cpus, seed {}{debug}", self.seed)
+    }
+
+    /// What is run: on a virtual clock the same on every machine, and in every build.
+    pub(crate) fn wherever(&self) -> String {
+        format!("{}, seed {}", self.what(), self.seed)
+    }
+
+    fn what(&self) -> String {
         let o = &self.options;
         let device = match &o.device {
             Some(device) => format!("{} ({device})", o.engine),
@@ -365,11 +380,6 @@ impl Report {
         };
         let fallback = if o.fallback {
             " with software fallback"
-        } else {
-            ""
-        };
-        let debug = if self.host.debug_build {
-            ", debug build"
         } else {
             ""
         };
@@ -398,13 +408,11 @@ impl Report {
             _ => "",
         };
         format!(
-            "{} of {} on {device}{fallback}, {} jobs {flow} on {}, {until}{clock} per row{repeat}{runtime}{modelled}, {} cpus, seed {}{debug}",
+            "{} of {} on {device}{fallback}, {} jobs {flow} on {}, {until}{clock} per row{repeat}{runtime}{modelled}",
             o.op,
             sizes.join(", "),
             jobs.join(", "),
             threads,
-            self.host.cpus,
-            self.seed,
         )
     }
 }
